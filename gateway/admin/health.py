@@ -2,13 +2,13 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import Connection
 
 from gateway.admin.context import LedgerContext, Reach, reach
@@ -22,7 +22,7 @@ from gateway.auth.people.rbac import Action
 from gateway.config.upstreams import VkpUpstream
 from gateway.errors import StartupError
 from gateway.ledger import key_files, message_queries, nodes, retention
-from gateway.ledger.nodes import Beat, NodeSeen
+from gateway.ledger.nodes import Away, Beat, NodeSeen
 from gateway.proxy.tls import Certificates
 from gateway.replica.status import CopyStatus, copies, freshness_of
 from gateway.times import DAY, Clock, when, when_any
@@ -66,9 +66,21 @@ class Health:
         """Take what returns what runs in the process that this port is of."""
         self._state = state
 
+    def away(self, seen: Iterable[NodeSeen] = ()) -> list[Away]:
+        """Return what does not answer: by the calls of this process now, and by what each other node that runs has said last."""
+        now, state = self._clock(), self._state()
+        own = self._context.ledger.node if self._context.is_there else ""
+        told = [] if state is None else list(state.clients.away(now))
+        told += [away for one in seen if one.name != own and now - one.at <= GONE for away in one.beat.away]
+        earliest: dict[tuple[str, str], Away] = {}
+        for one in sorted(told, key=lambda one: one.since):
+            earliest.setdefault((one.kind, one.upstream), one)
+        return list(earliest.values())
+
     async def document(self, who: Principal) -> dict[str, Any]:
         """Return how everything stands now; raises `Problem` where the ledger cannot be read."""
         within, now, state = reach(who, Action.VIEW), self._clock(), self._state()
+        seen: list[NodeSeen] = []
         document: dict[str, Any] = {"at": when(now), "node": None, "upstreams": [], "helseid": None, "tokens": []}
         document |= {"keys": [], "certificates": [], "nodes": [], "replica": [], "backlog": [], "last_purge": None}
         document["clock"] = {"steps": self._clock.steps, "doubted_since": None}
@@ -87,6 +99,8 @@ class Health:
             document["backlog"] = (await self._messages.overview(who))["counts"]
             document["clock"]["doubted_since"] = when_any(written.doubted_since)
             document["last_purge"] = when_any(written.last_purge)
+            seen = written.seen
+        document["away"] = [{**structs.asdict(one), "since": when(one.since)} for one in self.away(seen)]
         document["trouble"] = _trouble(document)
         return document
 
@@ -184,11 +198,10 @@ def _trouble(document: dict[str, Any]) -> list[str]:
     """Return in short words what somebody should look at; each has a text on the page."""
     alive = [one for one in document["nodes"] if not one["is_gone"]]
     ahead = [one[name] or 0.0 for one in alive for name in ("ahead_of_database", "ahead_of_helseid")]
-    helseid = document["helseid"]
     looked_at = {
-        "upstream-away": any(one["breaker"] in ("open", "probing") for one in document["upstreams"]),
+        "upstream-away": any(one["kind"] != "helseid" for one in document["away"]),
         "token-refused-there": any(one["refused_for"] for one in document["upstreams"]),
-        "helseid-away": helseid is not None and helseid["is_failing"],
+        "helseid-away": any(one["kind"] == "helseid" for one in document["away"]),
         "node-gone": len(alive) < len(document["nodes"]),
         "nodes-differ": len({(one["version"], one["layers"]) for one in alive}) > 1,
         "clock-differs": any(abs(each) > UNSURE for each in ahead),
@@ -212,7 +225,7 @@ class HealthApi:
             Endpoint(
                 *("GET", "/api/v1/health", self._get, Needs.role(Action.VIEW)),
                 summary="How the gateway and what it depends on stand",
-                answer="at node nodes upstreams helseid tokens keys certificates replica backlog clock trouble",
+                answer="at node nodes upstreams helseid tokens keys certificates replica backlog clock away trouble",
             )
         ]
 

@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 from gateway.admin.context import LedgerContext, reach
 from gateway.admin.cutover_access import By, may_see, offers
 from gateway.admin.endpoints import Endpoint, Needs
+from gateway.admin.health import Health
 from gateway.admin.params import Page, Word, of_query, part_of
 from gateway.admin.problems import Problem
 from gateway.admin.report import Report
@@ -20,6 +21,7 @@ from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.config.model import Config
 from gateway.ledger import traffic
+from gateway.ledger.nodes import Away
 from gateway.ledger.overrides import SetRule
 from gateway.migration import overview
 from gateway.migration.cutover import WAITING, Cutover, CutoverState
@@ -111,14 +113,19 @@ class Snapshot(Struct, frozen=True):
     waiting: tuple[WaitingItem, ...]
     coming: tuple[Coming, ...]
     above: tuple[RuleAbove, ...]
+    away: tuple[Away, ...]
+    """Services that do not answer."""
+    held: int | None
+    """Messages that wait to be delivered; None where that cannot be known."""
 
 
 class Overview:
     """Reads for all who look at once, and narrows it to each of them; its methods raise `Problem`."""
 
-    def __init__(self, context: LedgerContext, report: Report) -> None:
+    def __init__(self, context: LedgerContext, report: Report, health: Health) -> None:
         self._context = context
         self._report = report
+        self._health = health
         self._config: Config | None = None
         self._compiled: tuple[Config, RouteTable] | None = None
         self._standings: Standings | None = None
@@ -138,8 +145,8 @@ class Overview:
         return [
             Endpoint(
                 *("GET", "/api/v1/overview", self._show, Needs.role(Action.VIEW)),
-                summary="Where each municipality stands, what waits, what comes in seven days, and what lies over the routes",
-                answer="moved begun closed total curve waiting coming above municipalities next",
+                summary="Where each municipality stands, what waits, what comes in seven days, what lies over the routes, and what is away",
+                answer="moved begun closed total curve waiting coming above away held municipalities next",
                 query=OverviewQuery,
             )
         ]
@@ -197,6 +204,8 @@ class Overview:
             waiting=tuple(_waiting(by, facts, visible)) if facts else (),
             coming=tuple(_coming(by.person, facts, standings.config)) if facts else (),
             above=tuple(_above(by.person, facts.rules)) if facts else (),
+            away=tuple(self._health.away(facts.nodes if facts else ())),
+            held=sum(facts.waiting.get(row.key, {}).get("held", 0) for row in visible) if facts else None,
         )
 
     def row(self, facts: LedgerFacts | None, key: str) -> MunicipalityRow:
@@ -317,6 +326,8 @@ def _document(found: Snapshot) -> dict[str, Any]:
         "waiting": [{**structs.asdict(one), "at": when_any(one.at)} for one in found.waiting],
         "coming": [{**structs.asdict(one), "at": when(one.at), "until": when_any(one.until)} for one in found.coming],
         "above": [{**structs.asdict(one), "until": when_any(one.until)} for one in found.above],
+        "away": [{**structs.asdict(one), "since": when(one.since)} for one in found.away],
+        "held": found.held,
     }
 
 

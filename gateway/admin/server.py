@@ -86,9 +86,9 @@ class AdminPort:
         self.cutovers = Cutovers(self.ledger)
         self.decisions = Decisions(self.ledger)
         self.trials = Trials(self.ledger)
-        self.overview = Overview(self.ledger, self.report)
         self._messages = Messages(self.ledger)
         self.health = Health(self.ledger, self._messages, clock)
+        self.overview = Overview(self.ledger, self.report, self.health)
         self.endpoints = self._endpoints(registry, clock, bounds)
         known = {(each.method, each.path): each for each in self.endpoints}
         self._guard = Guard(self.authenticator, known, Throttle(_PER_MINUTE, 60, clock), refusal_page)

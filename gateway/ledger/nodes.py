@@ -22,6 +22,16 @@ _FORGOTTEN = HOUR
 """Seconds after which a node that says nothing is not told of any more."""
 
 
+class Away(Struct, frozen=True):
+    """A service that does not answer a node's calls."""
+
+    upstream: str
+    """Its name in the file; `helseid` for HelseID."""
+    kind: str
+    since: float
+    """When the first of the calls failed that have all failed since, in seconds since the epoch."""
+
+
 class Beat(Struct, frozen=True):
     """What a node says of itself; times in seconds since the epoch, differences in seconds."""
 
@@ -35,6 +45,7 @@ class Beat(Struct, frozen=True):
     """The version of what lies over its routes."""
     ahead_of_database: float = 0.0
     ahead_of_helseid: float | None = None
+    away: tuple[Away, ...] = ()
 
 
 class NodeSeen(Struct, frozen=True):

@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 
 from gateway.config.model import Config
 from gateway.ledger import cutovers as store
-from gateway.ledger import message_queries, overrides, retention, traffic
+from gateway.ledger import message_queries, nodes, overrides, retention, traffic
+from gateway.ledger.nodes import NodeSeen
 from gateway.ledger.overrides import SetRule
 from gateway.ledger.traffic import Numbers
 from gateway.migration.cutover import EXECUTED, Cutover, CutoverState, of_row
@@ -52,6 +53,7 @@ class LedgerFacts(Struct, frozen=True):
     waiting: Mapping[str, Mapping[str, int]]
     """Messages that wait for something, by municipality and state; `unclear` are among those that are quarantined."""
     rules: tuple[SetRule, ...]
+    nodes: tuple[NodeSeen, ...] = ()
 
 
 class Trouble(Struct, frozen=True):
@@ -98,6 +100,7 @@ def read(connection: Connection, now: float, past: Mapping[str, Mapping[int, Day
         tuple(_record(row) for row in store.listed(connection, _MOST)),
         _waiting(connection),
         tuple(overrides.current(connection, now)),
+        tuple(nodes.seen(connection)),
     )
 
 

@@ -324,6 +324,7 @@ class Node:
             version=self._configured().version,
             layers=table.layers.version,
             ahead_of_helseid=issuer.ahead if issuer is not None else None,
+            away=() if running is None else running.clients.away(self._clock()),
         )
 
     def _state(self) -> NodeState | None:

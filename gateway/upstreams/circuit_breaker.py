@@ -32,6 +32,7 @@ class CircuitBreaker:
         self._failures = 0
         self._pause = settings.pause
         self._opens_until: float | None = None
+        self._failing_since: float | None = None
         self._probing = False
         self._period = 0
 
@@ -44,6 +45,11 @@ class CircuitBreaker:
     def is_probing(self) -> bool:
         """Whether a probe is under way."""
         return self._probing
+
+    @property
+    def away_since(self) -> float | None:
+        """When the first of the calls failed that have all failed since; None while calls go as usual."""
+        return None if self.is_closed else self._failing_since
 
     def is_open(self, now: float) -> bool:
         """Whether no call may go now."""
@@ -71,6 +77,7 @@ class CircuitBreaker:
         if not self.is_current(attempt):
             return
         self._failures = 0
+        self._failing_since = None
         if attempt.is_probe:
             self._turn(None)
             self._pause = self._settings.pause
@@ -80,6 +87,7 @@ class CircuitBreaker:
         if not self.is_current(attempt):
             return
         self._failures += 1
+        self._failing_since = now if self._failing_since is None else self._failing_since
         if attempt.is_probe:
             self._pause = min(2 * self._pause, max(self._settings.longest, self._settings.pause))
         if attempt.is_probe or self._failures >= self._settings.failures:
@@ -96,6 +104,7 @@ class CircuitBreaker:
         if self._opens_until is not None:
             self._opens_until = max(self._opens_until, until)
         elif seconds > 0:
+            self._failing_since = now if self._failing_since is None else self._failing_since
             self._turn(until)
 
     def _turn(self, until: float | None) -> None:

@@ -1,5 +1,6 @@
 """Which client speaks with which kind of upstream, and what all of them share; a reload keeps what stays the same."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from gateway.config.upstreams import (
     of_kind,
 )
 from gateway.errors import StartupError
+from gateway.ledger.nodes import Away
 from gateway.proxy.http_client import ANSWER_LIMIT, Caller
 from gateway.proxy.tls import Certificates, ReloadingContext
 from gateway.times import Clock
@@ -133,6 +135,14 @@ class ConfiguredClients:
         """Municipalities' own record systems, by the names of their upstreams."""
         return {name: one for name, one in self.clients.items() if isinstance(one, RecordSystem)}
 
+    def away(self, at: float) -> tuple[Away, ...]:
+        """Return what does not answer now, which is `at` on the clock; to be called in the event loop."""
+        now = asyncio.get_running_loop().time()
+        found = [(one.name, one.kind, one.away_since) for one in standings(self, now)]
+        if (issuer := self.parts.issuer) is not None:
+            found.append(("helseid", "helseid", issuer.failing_since))
+        return tuple(Away(name, kind, round(at - (now - since))) for name, kind, since in found if since is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class UpstreamStanding:
@@ -147,6 +157,8 @@ class UpstreamStanding:
     """Seconds until it is asked again."""
     refused_for: tuple[str, ...] = ()
     """The orgnr of municipalities for which it refuses our tokens."""
+    away_since: float | None = None
+    """Since when it does not answer, in the event loop's seconds; None while it does."""
 
 
 def standings(clients: ConfiguredClients, now: float) -> list[UpstreamStanding]:
@@ -161,7 +173,8 @@ def standings(clients: ConfiguredClients, now: float) -> list[UpstreamStanding]:
             state = "closed" if breaker.is_closed else "probing" if breaker.is_probing else "open"
         url = upstream.write_url if isinstance(upstream, JftUpstream) else upstream.url
         wait = breaker.wait(now) if breaker is not None else 0.0
-        found.append(UpstreamStanding(name, upstream.KIND, url, state, wait, tuple(refused)))
+        since = breaker.away_since if breaker is not None else None
+        found.append(UpstreamStanding(name, upstream.KIND, url, state, wait, tuple(refused), since))
     return found
 
 

@@ -53,6 +53,8 @@ class Site:
 
     root: str
     """Their origin."""
+    jft: str = ""
+    """The origin of the double of JFT."""
     addresses: list[str] = field(default_factory=list)
     """Of every page, once they were found."""
 
@@ -62,8 +64,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Run the demo until its story has begun, and until the tests are done."""
     folder = tmp_path_factory.mktemp("demo")
     path = with_free_ports(ROOT / "routes.yaml", folder)
-    listening = re.search(r"admin: (\S+)", path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    listening, jft = re.search(r"admin: (\S+)", text), re.search(r"write_url: (\S+)", text)
     assert listening is not None
+    assert jft is not None
     with subprocess.Popen(
         [sys.executable, "-m", "gateway", "demo", "--config", str(path)],
         stdout=subprocess.PIPE,
@@ -80,7 +84,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                     break
             else:
                 pytest.fail("the demo ended: " + "".join(said[-5:]))
-            yield Site(f"http://{listening[1]}")
+            yield Site(f"http://{listening[1]}", jft[1])
         finally:
             process.terminate()
             process.communicate(timeout=60)

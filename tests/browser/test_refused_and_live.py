@@ -6,7 +6,10 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
+
+from tests.browser.conftest import SCREENSHOTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +17,9 @@ if TYPE_CHECKING:
     from playwright.async_api import Locator, Page
 
 pytestmark = pytest.mark.slow
+
+_OUTAGE = 150_000
+"""Milliseconds in which the story's messages surely show it: a breaker opens after some failures in a row."""
 
 SEND = """async ([path, body]) => {
   const csrf = (await (await fetch("/api/me")).json()).csrf;
@@ -112,3 +118,35 @@ async def test_inbox_and_list_follow_what_others_do(reading: Callable[..., Any])
         await send(planner.page, "/api/v1/cutovers/tangen-inbox/cancel", {"reason": "Øvelse"})
         await expect(page.locator("#all tr").filter(has_text="tangen-inbox")).to_contain_text("avlyst")
         assert approver.complaints == []
+
+
+async def test_outage_comes_to_the_overview_and_goes_by_itself(reading: Callable[..., Any]) -> None:
+    """While it lasts the page says what is away, since when, and that nothing is lost; the next page says more."""
+    from playwright.async_api import expect  # noqa: PLC0415 - said above
+
+    async with reading(name="petra") as planner, reading("en", name="per") as other:
+        page, jft = planner.page, planner.site.jft
+        await planner.open("/")
+        await other.open("/")
+        told = page.locator("#away")
+        await expect(told).to_be_empty()
+        try:
+            await _behave(jft, status=503, times=-1)
+            await expect(told).to_contain_text(
+                re.compile("Svarer ikke siden .+: journalføringstjenesten"), timeout=_OUTAGE
+            )
+            await expect(told).to_contain_text("Ingenting er tapt")
+            await expect(other.page.locator("#away")).to_contain_text("Nothing is lost")
+            await page.screenshot(path=SCREENSHOTS / "outage.png", full_page=True)
+            await told.get_by_role("link", name="Se mer på siden Helse").click()
+            await expect(page.locator("#health .warning")).to_contain_text("journalføringstjenesten (JFT) siden")
+        finally:
+            await _behave(jft, times=0)
+        await expect(other.page.locator("#away")).to_be_empty(timeout=_OUTAGE)
+        assert planner.complaints == []
+
+
+async def _behave(jft: str, **how: object) -> None:
+    """Tell the double how to answer."""
+    async with aiohttp.ClientSession() as session, session.post(f"{jft}/stub/behaviour", json=how) as answer:
+        assert answer.status == 204

@@ -65,7 +65,11 @@ def _trouble(kind: str, document: dict[str, Any], w: Words) -> str:
     """Return what somebody should look at, with which services it is about."""
     if kind != "upstream-away":
         return w.word("look", kind)
-    away = [w.upstream(one["name"]) for one in document["upstreams"] if one["breaker"] in ("open", "probing")]
+    away = [
+        w.text("hea_since").format(name=w.upstream(one["upstream"]), time=w.time(one["since"]))
+        for one in document["away"]
+        if one["kind"] != "helseid"
+    ]
     return w.word("look", kind).format(names=w.listed(away))
 
 

@@ -18,6 +18,7 @@ from gateway.admin.pages.render import fragment, page, piece, words
 from gateway.admin.pages.words import Words
 from gateway.admin.status import StatusBoard, grants_document, status_document
 from gateway.auth.people.rbac import Action
+from gateway.ledger.nodes import Away
 from gateway.migration.overview import TROUBLES, MunicipalityRow
 from gateway.migration.schedule import OSLO
 from gateway.migration.standing import TYPES, by_name
@@ -30,6 +31,8 @@ _WIDTH, _HEIGHT = 640.0, 96.0
 _HALF_A_YEAR = 182 * DAY
 _FILTERS = ("search", "record_system", "vendor", "mode", "trouble")
 _ROW = "overview_row.html"
+_HELD_FOR = ("jft", "helseid")
+"""Kinds of services without which messages are held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,8 @@ class OverviewPages:
             first.append(keys) if not first else None
             told = self._shown(found, says)
             parts = {
-                name: fragment(request, f"overview_{name}.html", **told) for name in ("progress", "waiting", "ahead")
+                name: fragment(request, f"overview_{name}.html", **told)
+                for name in ("away", "progress", "waiting", "ahead")
             }
             parts["changed"] = "" if keys == first[0] else says.text("ov_changed")
             return {**parts, **{f"m-{key}": str(html) for key, html in self.rows(found, says)}}
@@ -112,6 +116,8 @@ class OverviewPages:
             "ends": ends,
             "curve": _curve(found, ends),
             "waiting": [(_waiting(one, says), _href(one), one) for one in found.waiting],
+            "away": [(_away(one, says), says.word("away", one.kind)) for one in found.away],
+            "is_holding": any(one.kind in _HELD_FOR for one in found.away),
         }
 
     def rows(self, found: Snapshot, says: Words) -> list[tuple[str, Markup]]:
@@ -169,6 +175,10 @@ def _points(values: Sequence[int]) -> str:
 
 def _waiting(one: WaitingItem, says: Words) -> str:
     return says.text(f"waits-{one.kind}").replace("…", says.number(one.number))
+
+
+def _away(one: Away, says: Words) -> str:
+    return says.text("ov_away").format(name=says.upstream(one.upstream), time=says.time(one.since))
 
 
 def _href(one: WaitingItem) -> str:

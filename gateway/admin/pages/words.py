@@ -44,6 +44,8 @@ LOOK_AT = (
     *("clock-differs", "clock-doubted", "certificate-ends", "copy-fails", "messages-wait"),
 )
 """What somebody should look at (health.py)."""
+AWAY = ("vkp", "jft", "pit", "okt", "pmd", "epj", "helseid")
+"""Kinds of services that may be away."""
 ACTIONS = (
     "message.payload",
     "message.search",
@@ -92,6 +94,7 @@ COMPARED = (Step.QUIET, Step.REHEARSE_ON, Step.PLAN, Step.MEND)
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "action": ACTIONS,
     "answer-when": tuple(AnswerWhen),
+    "away": AWAY,
     "effect": (*Effect, "partly"),
     "env": tuple(Environment),
     "fault": tuple(each.value for each in Fault),

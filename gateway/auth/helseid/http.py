@@ -68,6 +68,8 @@ class HelseIdHttp:
         tls = ReloadingContext("helseid.issuer", Files(Path()), for_upstream) if parts.scheme == "https" else None
         # Without a pause: who asks shares one question with others, or has a pause of its own.
         self._caller = Caller(f"{parts.scheme}://{parts.netloc}", tls, pause=0.0, freshness=freshness)
+        self.failing_since: float | None = None
+        """Since when it has not answered, or with failures of its own, in the event loop's seconds; None while it answers."""
 
     async def get(self, url: str) -> JsonAnswer:
         """Return what is published at an address; raises `HelseIdUnavailable`."""
@@ -92,11 +94,20 @@ class HelseIdHttp:
                 self._caller.cut_idle()  # what else was kept is as old
                 answer = await self._once(method, target, made(), max(0.0, until - now()))
         except Unreachable as error:
+            self._heard(now(), is_well=False)
             raise HelseIdUnavailable(f"no connection: {error}") from None
         except NoAnswer as error:
+            self._heard(now(), is_well=False)
             raise HelseIdUnavailable(str(error)) from None
+        self._heard(now(), is_well=answer.status < 500)
         date, nonce = answer.value(b"date") or "", answer.value(b"dpop-nonce")
         return JsonAnswer(answer.status, date, nonce, answer.body)
+
+    def _heard(self, now: float, *, is_well: bool) -> None:
+        if is_well:
+            self.failing_since = None
+        elif self.failing_since is None:
+            self.failing_since = now
 
     async def _once(self, method: str, target: str, made: tuple[Headers, bytes], seconds: float) -> Answer:
         fields, body = made

@@ -66,7 +66,8 @@ class Issuer:
         self._keys: dict[str | None, Key] | None = None
         self._discovered_at = self._known_at = clock.monotonic()
         self._fetched_at = self._tried_at = -math.inf
-        self._failed = False
+        self._failed_at: float | None = None
+        """When the keys could not be fetched, first of the times since they could, in the event loop's seconds."""
         self.ahead: float | None = None
         """Seconds that our clock is ahead of HelseID's, as far as its last answer says; None before the first."""
         self._fetching = asyncio.Lock()
@@ -106,8 +107,13 @@ class Issuer:
 
     @property
     def is_failing(self) -> bool:
-        """Whether the keys could not be fetched the last time."""
-        return self._failed
+        """Whether it did not answer the last time, for keys or for a token, or with keys that are none."""
+        return self.failing_since is not None
+
+    @property
+    def failing_since(self) -> float | None:
+        """Since when, in the event loop's seconds."""
+        return min((one for one in (self._failed_at, self.http.failing_since) if one is not None), default=None)
 
     @property
     def has_keys(self) -> bool:
@@ -139,7 +145,7 @@ class Issuer:
         if self._keys is None:
             raise HelseIdUnavailable("no keys yet")
         found = self._find(kid)
-        if found is None and (self._failed or (kid is not None and self._tried_at < now)):
+        if found is None and (self._failed_at is not None or (kid is not None and self._tried_at < now)):
             # What was fetched before this token came says nothing of a key that is newer.
             raise HelseIdUnavailable("whether there is such a key cannot be asked yet")
         return found
@@ -163,12 +169,12 @@ class Issuer:
         async with self._fetching:
             self._tried_at = self._clock.monotonic()
             try:
-                found = await (self._discover() if is_unknown or self._failed else self.discovery())
+                found = await (self._discover() if is_unknown or self._failed_at is not None else self.discovery())
                 self._keys = _signing_keys(await self._get(found.jwks_uri))
                 self._fetched_at = self._clock.monotonic()
-                self._failed = False
+                self._failed_at = None
             except (HelseIdUnavailable, JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
-                self._failed = True
+                self._failed_at = asyncio.get_running_loop().time() if self._failed_at is None else self._failed_at
                 # Of the others the text may quote what HelseID answered.
                 reason = str(error) if isinstance(error, HelseIdUnavailable) else type(error).__name__
                 log.warning("helseid.keys.unavailable", reason=reason, keeps=self._keys is not None)

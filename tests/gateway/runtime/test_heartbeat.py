@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import structs
 
+from gateway.auth.helseid.http import HelseIdUnavailable
 from gateway.auth.people.principal import LoginMethod, Principal
 from gateway.auth.people.rbac import Grant
 from gateway.config.model import Role
@@ -59,7 +62,42 @@ async def test_breaker_that_is_open_is_told_with_when_it_is_tried_again(world: W
     found = await health(world)
     (jft,) = [one for one in found["upstreams"] if one["name"] == "jft"]
     assert (jft["breaker"], 0 < jft["wait"] <= 60) == ("open", True)
+    assert [(one["upstream"], one["kind"]) for one in found["away"]] == [("jft", "jft")]
     assert "upstream-away" in found["trouble"]
+    store = world.gateway._ledger.outbox.ledger.store  # type: ignore[union-attr] # there is one
+    (own,) = await store.read(nodes.seen)
+    assert abs(own.beat.away[0].since - world.gateway._clock()) < 2
+
+
+async def test_what_does_not_answer_another_node_is_told_while_that_node_runs(world: World) -> None:
+    """Since the earliest of what the nodes say: this process may have asked nothing yet."""
+    store = world.gateway._ledger.outbox.ledger.store  # type: ignore[union-attr] # there is one
+    now, health_of = world.gateway._clock(), world.gateway._admin.health
+    told = {"other": nodes.Away("jft", "jft", now - 90), "third": nodes.Away("jft", "jft", now - 40)}
+    for name, away in told.items():
+        beat = nodes.Beat(since=now, generation=1, version="other", layers=0, away=(away,))
+        await store.write(partial(nodes.put, node=name, now=now, beat=beat))
+    seen = await store.read(nodes.seen)
+    assert health_of.away(seen) == [told["other"]]
+    assert "upstream-away" in (await health(world))["trouble"]
+    assert health_of.away([structs.replace(one, at=now - 61) for one in seen]) == []
+
+
+async def test_helseid_that_does_not_answer_is_told_though_its_keys_are_known(world: World) -> None:
+    """Its keys are good for a day, and our tokens for minutes."""
+    await world.post("bundle", message("alarm-follow-up"))
+    assert (await health(world))["away"] == []
+    await world.helseid.stop()
+    issuer = world.gateway._running.clients.parts.issuer  # type: ignore[union-attr] # it runs
+    assert issuer is not None
+    for _ in range(2):
+        with pytest.raises(HelseIdUnavailable):
+            await issuer.http.get(f"{issuer.url}/.well-known/openid-configuration")
+    found = await health(world)
+    assert ([one["kind"] for one in found["away"]], found["trouble"]) == (["helseid"], ["helseid-away"])
+    await world.helseid.start()
+    await issuer.http.get(f"{issuer.url}/.well-known/openid-configuration")
+    assert (await health(world))["away"] == []
 
 
 async def test_reader_of_another_municipality_sees_no_token_of_this_one(world: World) -> None:

@@ -53,6 +53,22 @@ def test_one_probe_goes_after_the_pause_and_closes_it() -> None:
     assert not _taken(breaker, 5.0).is_probe
 
 
+def test_it_tells_since_when_no_call_has_succeeded() -> None:
+    """From the first failure of those that opened it, through probes that fail, until one succeeds."""
+    breaker, told = CircuitBreaker(SETTINGS), []
+    breaker.failed(_taken(breaker, 1.0), 1.0)
+    breaker.succeeded(_taken(breaker, 2.0))
+    for now in (3.0, 4.0, 5.0, 10.0):
+        breaker.failed(_taken(breaker, now), now)
+        told.append(breaker.away_since)
+    assert told == [None, None, 3.0, 3.0]
+    breaker.succeeded(_taken(breaker, 30.0))
+    assert breaker.away_since is None
+    breaker.hold_off(40.0, 60.0)
+    breaker.hold_off(50.0, 60.0)
+    assert breaker.away_since == 40.0
+
+
 def test_the_pause_doubles_while_probes_fail_and_begins_anew_after_a_success() -> None:
     """Up to the longest."""
     breaker, now, waits = _opened(), 0.0, []

@@ -50,18 +50,18 @@ async def test_health_is_told_in_words(shelf: Shelf, vera: Browser) -> None:
 async def test_services_that_do_not_answer_are_named(
     shelf: Shelf, vera: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where somebody is told to look, so that they know whom to call."""
+    """Where somebody is told to look, with since when, so that they know whom to call."""
     del shelf
     known = Health.document
 
     async def away(self: Health, who: Principal) -> dict[str, Any]:
-        upstream = {"kind": "jft", "url": "https://jft", "wait": 10, "refused_for": []}
-        upstreams = [{**upstream, "name": name, "breaker": is_} for name, is_ in (("one", "open"), ("two", "closed"))]
-        return {**await known(self, who), "upstreams": upstreams, "trouble": ["upstream-away"]}
+        upstream = {"upstream": "one", "kind": "jft", "since": "2026-05-28T20:26:40Z"}
+        helseid = {**upstream, "upstream": "helseid", "kind": "helseid"}
+        return {**await known(self, who), "away": [upstream, helseid], "trouble": ["upstream-away"]}
 
     monkeypatch.setattr(Health, "document", away)
-    assert "<li>Svarer ikke: one.</li>" in (await vera.get("/health")).text
-    assert "<li>Does not answer: one.</li>" in (await vera.get("/health?lang=en")).text
+    assert "<li>Svarer ikke: one siden tor. 28. mai kl. 22.26.</li>" in (await vera.get("/health")).text
+    assert "<li>Does not answer: one since Thu 28 May at 22:26.</li>" in (await vera.get("/health?lang=en")).text
 
 
 async def test_reader_of_one_municipality_sees_what_is_of_it(shelf: Shelf, nora: Browser) -> None:

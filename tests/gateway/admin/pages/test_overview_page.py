@@ -6,6 +6,7 @@ import html
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,11 +21,13 @@ from gateway.admin.pages.words import RULES, Names, Words
 from gateway.ledger import findings, rehearsals
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.findings import Times
+from gateway.ledger.nodes import Away
 from gateway.migration.standing import Cell, Step
 from gateway.model import Information, Mode
 from gateway.routing.layers import Layer
 from tests.gateway.admin.cutovers.conftest import MONA, PETTER, PLAN, ROOT, World, ask, office, world
 from tests.gateway.admin.pages.cutover_pages import click
+from tests.gateway.admin.shelf import OTHER_PATIENT, PATIENT
 from tests.gateway.admin.test_overview import FINDING, MORE, later, place
 from tests.gateway.migration.cutovers.scene import config_of
 from tests.gateway.office import NORA, NOW
@@ -119,10 +122,76 @@ async def test_overview_is_kept_up_to_date(site: World, vera: Browser) -> None:
         if line.startswith("data: "):
             one = json.loads(line.removeprefix("data: "))
             events[one["id"]] = one["html"]
-    assert events.keys() == {"progress", "waiting", "ahead", "changed", "m-nordfjell"}
+    assert events.keys() == {"away", "progress", "waiting", "ahead", "changed", "m-nordfjell"}
     assert ">7<" in events["m-nordfjell"]
     cells = (await vera.get("/municipalities/nordfjell/live")).text
     assert '"id":"cells"' in cells
+
+
+def away(site: World, *kinds: str) -> None:
+    """Have services that do not answer this process."""
+    told = tuple(Away(kind, kind, NOW) for kind in kinds)
+    site.office.port.health.use(lambda: SimpleNamespace(clients=SimpleNamespace(away=lambda _: told)))  # type: ignore[arg-type,return-value] # of a process, what is asked here
+
+
+@pytest.mark.parametrize(
+    ("held", "told"),
+    [
+        (0, ("Ingen meldinger venter på levering nå.", "No message waits for delivery now.")),
+        (1, ("1 melding venter på levering, og leveres", "1 message waits for delivery, and is delivered")),
+        (2, ("2 meldinger venter på levering, og leveres", "2 messages wait for delivery, and are delivered")),
+    ],
+)
+async def test_outage_is_told_on_the_overview_with_what_is_held(
+    site: World, vera: Browser, held: int, told: tuple[str, str]
+) -> None:
+    """What is away, since when, what waits, that nothing is lost, and where there is more; nothing of it when all is well."""
+    for patient in (PATIENT, OTHER_PATIENT)[:held]:
+        message = await site.shelf.message(f"of-{patient}", patient)
+        assert await site.shelf.ledger.held(message, "JFT answered 503", next_try=NOW + 60)
+    await later(site)
+    away(site)
+    assert 'id="away" role="status"></div>' in (await vera.get("/")).text
+    away(site, "jft")
+    for language, since, safe, waits in (
+        ("nb", "Svarer ikke siden tor. 28. mai kl. 22.26: ", "Ingenting er tapt", told[0]),
+        ("en", "No answer since Thu 28 May at 22:26: ", "Nothing is lost", told[1]),
+    ):
+        page = await vera.get(f"/?lang={language}")
+        region = page.text.partition('id="away"')[2].partition('id="progress"')[0]
+        assert all(one in seen(region) for one in (since, safe, waits))
+        assert 'href="/health"' in region
+        assert ('href="/messages?state=held"' in region) == bool(held)
+    document = (await vera.get("/api/v1/overview")).json
+    assert (document["away"], document["held"]) == (
+        [{"upstream": "jft", "kind": "jft", "since": "2026-05-28T20:26:40Z"}],
+        held,
+    )
+
+
+async def test_what_holds_nothing_up_says_nothing_of_what_is_held(site: World, vera: Browser) -> None:
+    """Each kind of service has a sentence of its own."""
+    away(site, "pit", "pmd")
+    text = seen((await vera.get("/")).text)
+    assert "Oppslag besvares fra den lokale kopien" in text
+    assert "Måledata journalføres som før." in text
+    assert "venter på levering, og" not in text
+
+
+async def test_outage_is_told_while_the_ledger_cannot_be_read(
+    site: World, vera: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many messages are held is not known then, and said so."""
+
+    async def fail(_work: object) -> None:
+        raise LedgerUnavailable("away")
+
+    away(site, "jft")
+    await later(site)
+    monkeypatch.setattr(site.shelf.ledger.store, "read", fail)
+    text = seen((await vera.get("/")).text)
+    assert "Svarer ikke siden" in text
+    assert "vises når meldingsloggen kan leses igjen" in text
 
 
 async def test_rows_that_stay_the_same_are_made_once(
@@ -294,7 +363,7 @@ async def test_a_vendors_page_explains_what_was_found(site: World, vera: Browser
         "Flytt opplysningen til et element",
         "Bundle.signature",
         "FHIR tillater ikke null der.",
-        "tors. 28. mai kl. 22.25" if "tors." in text else "tor. 28. mai kl. 22.25",
+        "tor. 28. mai kl. 22.25" if "tors." in text else "tor. 28. mai kl. 22.25",
         "ref-fault",
         "Start prøvekjøring: medisinering, varsel, tilsyn, måledata og skjemabesvarelse",
     ):
