@@ -283,7 +283,7 @@ class Rollback:
             return [NOT_HERE]
         why, cells = self._sender.obstacle(selection), self._sender.still_new(selection)
         new = (
-            f"{len(cells)} cells still have mode new or canary, first: {cells[0]}: roll the routes back first"
+            f"cells that still have mode new or canary: {len(cells)}, first: {cells[0]}: roll the routes back first"
             if cells
             else None
         )

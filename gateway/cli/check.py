@@ -10,10 +10,11 @@ from msgspec import structs
 
 from gateway.cli.configuration import one_path
 from gateway.cli.options import either_config_option, json_option
-from gateway.cli.output import counted, print_json
+from gateway.cli.output import print_json
 from gateway.config.load import load
 from gateway.config.model import Config, Problem, Severity
 from gateway.config.upstreams import VkpUpstream
+from gateway.counting import counted
 from gateway.errors import KeyMissing, StartupError
 from gateway.model import JOURNALING, PASSING, Envelope, Group, Place
 from gateway.proxy.certificate_files import DATA_PORT, needed

@@ -7,7 +7,8 @@ import click
 
 from gateway.cli.admin_client import AdminClient, admin_options, print_next
 from gateway.cli.options import cursor_option, limit_option, municipality_option
-from gateway.cli.output import counted, plain, print_json, print_lines
+from gateway.cli.output import plain, print_json, print_lines
+from gateway.counting import counted
 from gateway.model import Information
 
 _PATH = "/api/v1/comparisons"

@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 
 from gateway.cli.options import DEFAULT_CONFIG, WRONG_USE
-from gateway.cli.output import counted
 from gateway.config.directory import Directory
 from gateway.config.load import Loaded, load
 from gateway.config.model import Config, Municipality, Problem, Sender, Severity
+from gateway.counting import counted
 from gateway.routing.table import RouteTable
 
 

@@ -11,6 +11,7 @@ from gateway.cli.options import TIME, config_option, json_option, where_options
 from gateway.cli.output import print_json
 from gateway.config.directory import envelope_of
 from gateway.config.model import Config, Municipality
+from gateway.counting import counted
 from gateway.errors import StartupError
 from gateway.ledger.key_files import read_single
 from gateway.migration.schedule import shown
@@ -197,7 +198,7 @@ def _canary_notes(decision: Decision, envelope: Envelope, key: bytes | None, kno
 def _planned_note(change: "PlannedChange") -> str:
     """Say what a planned cutover would make of the message's way."""
     cutover, decision = change.cutover, change.decision
-    lacking = f", {cutover.lacking} approvals missing" if cutover.lacking else ""
+    lacking = f", {counted(cutover.lacking, 'approval')} missing" if cutover.lacking else ""
     mode = "canary" if decision.is_canary else decision.mode or "no route"
     by = f"{decision.layer} {decision.rule}" if decision.rule is not None else "a route of the file"
     return (

@@ -7,7 +7,8 @@ import click
 
 from gateway.cli.admin_client import AdminClient, admin_options, print_list
 from gateway.cli.options import cursor_option, limit_option
-from gateway.cli.output import VKP_SUCCESS, counted, plain, print_json, print_lines
+from gateway.cli.output import VKP_SUCCESS, plain, print_json, print_lines
+from gateway.counting import counted
 from gateway.routing.route import POLICIES, line_of
 
 _ROOT = "/api/v1/audit"

@@ -8,8 +8,9 @@ import click
 
 from gateway.cli.configuration import usable
 from gateway.cli.options import config_option, json_option, reason_option
-from gateway.cli.output import counted, print_json
+from gateway.cli.output import print_json
 from gateway.config.model import KeyFiles
+from gateway.counting import counted
 from gateway.errors import StartupError
 from gateway.ledger.key_files import PAYLOAD, check, is_from_environment, make, rotate
 

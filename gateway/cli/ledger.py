@@ -15,8 +15,9 @@ import click
 
 from gateway.cli.configuration import usable
 from gateway.cli.options import TIME, config_option, json_option, reason_option
-from gateway.cli.output import counted, print_json
+from gateway.cli.output import print_json
 from gateway.config.model import Config
+from gateway.counting import counted
 from gateway.errors import StartupError
 from gateway.ledger import canary_key, known_keys, restore
 from gateway.ledger.audit import Note

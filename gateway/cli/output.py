@@ -32,11 +32,6 @@ def print_lines(items: Iterable[object], line: Callable[..., str], none: str) ->
         click.echo(none, err=True)
 
 
-def counted(number: int, thing: str, things: str | None = None) -> str:
-    """Return a number with what is counted: 1 error, 2 errors; `things` where an s is not enough."""
-    return f"{number} {thing if number == 1 else things or thing + 's'}"
-
-
 def plain(text: object) -> str:
     """Return a text of somebody else's for a terminal, without what would steer it."""
     return "".join(letter if letter.isprintable() else " " for letter in str(text))

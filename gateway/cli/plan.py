@@ -8,8 +8,9 @@ import click
 
 from gateway.cli.configuration import one_path, sqlite_file, usable
 from gateway.cli.options import WRONG_USE, either_config_option, json_option
-from gateway.cli.output import counted, plain, print_json
+from gateway.cli.output import plain, print_json
 from gateway.config.values import seconds
+from gateway.counting import counted
 from gateway.model import Mode
 from gateway.routing.diff import CellState, Change, changed_cells
 from gateway.routing.replay import Moved, Replay

@@ -7,7 +7,8 @@ import click
 
 from gateway.cli.admin_client import AdminClient, admin_options, print_answer, segment
 from gateway.cli.options import municipality_option, reason_option
-from gateway.cli.output import counted, print_json, print_lines
+from gateway.cli.output import print_json, print_lines
+from gateway.counting import counted
 
 _PATH = "/api/v1/replica"
 _STATES = {
@@ -60,4 +61,4 @@ def _lines(one: dict[str, Any]) -> Iterator[str]:
         done = f"{counted(made['patients'], 'patient')} in {counted(made['pages'], 'page')}"
         yield f"    generation {made['generation']} is made since {made['began_at']}: {done}{to}"
     if one["failures"]:
-        yield f"    failed {one['failures']} times in a row, at {one['failed_at']}: {one['failure']}"
+        yield f"    failed {counted(one['failures'], 'time')} in a row, at {one['failed_at']}: {one['failure']}"

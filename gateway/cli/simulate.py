@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from gateway.cli.options import json_option
-from gateway.cli.output import counted, print_json, progress
+from gateway.cli.output import print_json, progress
 from gateway.config.load import load_text
+from gateway.counting import counted
 from gateway.migration.simulation import GATE, Play, SimulatedDay, SimulationOutcome, invented
 
 _STEP = 30

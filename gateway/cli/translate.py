@@ -9,10 +9,11 @@ import msgspec
 
 from gateway.cli.configuration import find_municipality, find_sender, usable
 from gateway.cli.options import config_option, json_option
-from gateway.cli.output import counted, print_json
+from gateway.cli.output import print_json
 from gateway.config.directory import envelope_of
 from gateway.config.model import Config
 from gateway.config.upstreams import PmdUpstream, of_kind
+from gateway.counting import counted
 from gateway.errors import fault_of
 from gateway.model import Information
 from gateway.pipeline.translate import allowed_numbers, settings

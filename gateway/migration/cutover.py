@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct, structs
 
+from gateway.counting import counted
 from gateway.ledger.cutovers import Row
 from gateway.migration.cells import Cells
 from gateway.migration.cutover_plan import Plan, decoded, encoded, hash_of
@@ -253,7 +254,7 @@ def approved_enough(record: Cutover, event: CutoverEvent) -> Cutover:
     """Return it approved where enough people have said so."""
     if record.lacking or record.state is not CutoverState.SUBMITTED:
         return record
-    told = f"{len(record.approvals)} of {record.plan.approvals} approvals"
+    told = f"{len(record.approvals)} of {counted(record.plan.approvals, 'approval')}"
     return record.moved(
         CutoverState.APPROVED, CutoverEvent(event.at, event.node, CutoverState.APPROVED.value, reason=told)
     )

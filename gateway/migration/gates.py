@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import Enum
 
 from gateway.config.plans import Gate, RollBackWhen
+from gateway.counting import counted
 from gateway.errors import Fault
 from gateway.times import DAY
 
@@ -90,9 +91,9 @@ def why_back(rule: RollBackWhen, outcomes: Outcomes) -> str | None:
     if outcomes.messages < rule.of_at_least:
         return None
     if _is_share(rule.failed_at_least, outcomes.failed, outcomes.messages):
-        return f"{outcomes.failed} of {outcomes.messages} messages failed"
+        return f"{outcomes.failed} of {counted(outcomes.messages, 'message')} failed"
     if rule.held_at_least is not None and _is_share(rule.held_at_least, outcomes.waiting, outcomes.messages):
-        return f"{outcomes.waiting} of {outcomes.messages} messages are held and not delivered"
+        return f"{outcomes.waiting} of {counted(outcomes.messages, 'message')} held and not delivered"
     return None
 
 
@@ -177,7 +178,7 @@ def _share(part: float) -> str:
 
 
 def _span(seconds: float) -> str:
-    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+    for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g} {unit}"
+            return counted(int(seconds // size), unit)
     return f"{seconds:g} seconds"

@@ -273,7 +273,7 @@ def _senders(facts: PreflightFacts) -> Iterator[Finding]:
 def _acknowledgements(facts: PreflightFacts) -> Finding:
     number = sum(one.messages for one in facts.ledger.overdue)
     if number:
-        text = f"{number} events of these cells were not acknowledged in time"
+        text = f"events of these cells that were not acknowledged in time: {number}"
         return Finding("acknowledgements", False, text, "acknowledgements-overdue", {"number": number})
     return Finding("acknowledgements", True, "no acknowledgement is overdue", "acknowledgements-in-time")
 

@@ -18,6 +18,7 @@ from msgspec import structs
 from sqlalchemy import Connection
 
 from gateway.config.model import Municipality
+from gateway.counting import counted
 from gateway.ledger.crypto import PayloadUnreadable
 from gateway.ledger.database import Database
 from gateway.observability.metrics import REPLICA_PAGES
@@ -192,7 +193,7 @@ class PatientSync:
         if len(gone) > max(_FEW, _SHARE * serving.entries):
             await self._give_up(building)
             self._whole_after = self._clock.monotonic() + min(_AFTER_SHRINKING, self._whole)
-            raise Shrinks(f"{len(gone)} of {serving.entries} patients would be gone")
+            raise Shrinks(f"{len(gone)} of {counted(serving.entries, 'patient')} would be gone")
         for updated in sorted(set(gone)):
             cursor: str | None = None
             while True:

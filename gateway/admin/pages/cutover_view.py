@@ -124,7 +124,7 @@ def conditions(w: Words, plan: Plan) -> list[tuple[str, str]]:
     asked, taken_back = w.text("cut_no_gate"), w.text("cut_no_back")
     if gate is not None:
         asked = w.text("cut_gate_said").format(
-            messages=w.number(gate.rehearsed_at_least),
+            messages=w.count(gate.rehearsed_at_least),
             clean=w.percent(gate.clean_at_least, 4),
             within=w.span(gate.within),
         )
@@ -135,7 +135,7 @@ def conditions(w: Words, plan: Plan) -> list[tuple[str, str]]:
         taken_back = w.text("cut_back_said").format(
             failed=w.percent(back.failed_at_least, 4),
             held=held,
-            of=w.number(back.of_at_least),
+            of=w.count(back.of_at_least),
             within=w.span(back.within),
         )
     found = [(w.text("cut_gate"), asked), (w.text("cut_back"), taken_back)]
@@ -173,7 +173,7 @@ def _note(w: Words, one: Progress, state: CutoverState, times: Mapping[str, floa
     if state is CutoverState.DRAINING and record.state in WAITS:
         return f"{w.time(record.at)} ({w.ago(record.at)})"
     if state is CutoverState.DRAINING and record.state is state:
-        return w.text("cut_under_way").replace("…", w.number(one.under_way))
+        return w.text("cut_under_way").format(number=w.count(one.under_way))
     if state is CutoverState.WATCHING and record.state in (state, CutoverState.SWITCHED):
         return w.text("cut_left").replace("…", w.countdown((one.watched_until or one.now) - one.now))
     return w.time(times[state.value]) if state.value in times else ""
@@ -189,7 +189,8 @@ def watched(w: Words, one: Progress) -> dict[str, str] | None:
         told["limit"] = w.text("cut_limit").format(
             part=w.percent(rule.failed_at_least, 4), of=w.number(rule.of_at_least)
         )
-    told["waiting"] = w.number(outcomes.waiting) if outcomes.waiting else ""
+    waiting = w.text("cut_waiting_said").format(number=w.count(outcomes.waiting))
+    told["waiting"] = waiting if outcomes.waiting else ""
     return told
 
 
@@ -332,7 +333,7 @@ def _own_reason(w: Words, record: Cutover, what: str) -> str:
     """Return why the gateway did something, in the reader's words."""
     report = record.report
     if what == CutoverState.ROLLED_BACK and report is not None:
-        values = {"failed": w.number(report.failed), "all": w.number(report.fine + report.failed)}
+        values = {"failed": w.number(report.failed), "all": w.count(report.fine + report.failed)}
         return w.text("own-rolled_back").format_map(values)
     return w.text_if_any(f"own-{what}")
 

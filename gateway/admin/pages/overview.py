@@ -174,7 +174,7 @@ def _points(values: Sequence[int]) -> str:
 
 
 def _waiting(one: WaitingItem, says: Words) -> str:
-    return says.text(f"waits-{one.kind}").replace("…", says.number(one.number))
+    return says.text(f"waits-{one.kind}").format(number=says.count(one.number))
 
 
 def _away(one: Away, says: Words) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.admin.pages.words import Words
+from gateway.admin.pages.words import Count, Words
 from gateway.ledger.returns import ReturnStatus
 from gateway.migration.cutover import APPROVAL, CHANGED, POSTPONED, RETIRED, CutoverState, Stopped
 from gateway.migration.preflight import Finding, Part
@@ -15,7 +15,7 @@ from gateway.outbox.return_jobs import Progress
 from gateway.routing.diff import CellState, Change, Effect, Whose
 from gateway.routing.route import KINDS
 
-Said = Callable[[Words, Any], str]
+Said = Callable[[Words, Any], str | Count]
 _FAULTS: tuple[tuple[str, str, str], ...] = (
     ("new-generation", "mode", r"(?P<mode>\w+) is not possible where epj\.generation is new"),
     ("not-read", "mode", r"(?P<mode>\w+) needs (?P<service>\w+) in epj\.reads of (?P<municipality>[^:]+): "),
@@ -99,13 +99,12 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "back-group": tuple(ReturnStatus),
     "choice": ("text", *KINDS),
     "choice-help": ("text", "share", "sample", "losses", "acknowledge_within", "accept_differences", "share_with"),
+    "count": ("vendors", "messages", "held"),
     "cut": (*CutoverState, CHANGED, POSTPONED, APPROVAL, RETIRED, "elsewhere", "strangers", "untyped", "no-route"),
     "effect-of": (*Effect, "partly"),
     "event": ("submitted",),
     "job": tuple(Progress),
-    "many": ("vendors", "messages"),
     "not-now": ("approve", "reject", "start", "cancel", "postpone", "rollback"),
-    "one": ("vendors", "messages"),
     "own": ("approved", "draining", "switched", "rolled_back", "missed", "refused", RETIRED),
     "quiet": (*Effect, "partly"),
     "part": tuple(Part),
@@ -232,7 +231,7 @@ def _sentence(w: Words, key: str, values: Mapping[str, Any], otherwise: str = ""
     return said[:1].upper() + said[1:] if text.startswith(_BEGINNING) else said
 
 
-def _value(w: Words, name: str, value: Any) -> str:
+def _value(w: Words, name: str, value: Any) -> str | Count:
     if name in _LISTS:
         return _LISTS[name](w, value)
     if isinstance(value, str) or name not in _VALUES:
@@ -259,7 +258,7 @@ _LISTS: Mapping[str, Said] = {
 }
 _VALUES: Mapping[str, Said] = {
     **dict.fromkeys(
-        ("number", "rehearsed", "clean", "asked", "given", "needed", "days"), lambda w, value: w.number(value)
+        ("number", "rehearsed", "clean", "asked", "given", "needed", "days"), lambda w, value: w.count(value)
     ),
     **dict.fromkeys(("at", "begins", "ends"), lambda w, value: w.time(value)),
     **dict.fromkeys(("clean_asked", "share"), lambda w, value: w.percent(value)),

@@ -162,6 +162,27 @@ class Names:
         )
 
 
+class Count:
+    """How many there are of something, in a hole of a text.
+
+    `{number}` is 1 or 2, `{number:melding|meldinger}` is 1 melding or 2 meldinger, and `{number:|kommune|kommuner}` the word alone.
+    """
+
+    def __init__(self, digits: str, *, is_one: bool) -> None:
+        self._digits = digits
+        self._is_one = is_one
+
+    def __format__(self, words: str) -> str:
+        if not words:
+            return self._digits
+        one, many = words.removeprefix("|").split("|")
+        word = one if self._is_one else many
+        return word if words.startswith("|") else f"{self._digits} {word}"
+
+    def __str__(self) -> str:
+        return self._digits
+
+
 class Words:
     """One page's way of saying things; `now` is in seconds since the epoch."""
 
@@ -204,9 +225,13 @@ class Words:
         told = [f"{self.mode(mode)}: {self.listed(types)}" for mode, types in by.items() if mode != most]
         return "; ".join([*told, f"{self.mode(most)}: {self._t['ov_rest']}"])
 
-    def plural(self, name: str, count: int) -> str:
+    def count(self, number: int) -> "Count":
+        """Return a number for the hole of a text."""
+        return Count(self.number(number), is_one=number == 1)
+
+    def plural(self, name: str, number: int) -> str:
         """Return how many there are of something: `1 melding`, `2 meldinger`."""
-        return self._t[f"{'one' if count == 1 else 'many'}-{name}"].replace("…", self.number(count))
+        return self._t[f"count-{name}"].format(number=self.count(number))
 
     def mode(self, mode: str) -> str:
         """Return a mode as a state of a municipality: `legacy` is with VKP."""

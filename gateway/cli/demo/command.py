@@ -17,7 +17,8 @@ from gateway.cli.demo.stage import Stage, StageFailed, stage, with_free_ports
 from gateway.cli.demo.stu3_scenarios import stu3_scenarios
 from gateway.cli.demo.traffic import TrafficOutcome, send_all
 from gateway.cli.options import config_option, json_option
-from gateway.cli.output import counted, print_json
+from gateway.cli.output import print_json
+from gateway.counting import counted
 
 
 @click.command()

@@ -17,7 +17,8 @@ from gateway.cli.doctor.lane import Lane
 from gateway.cli.doctor.stage import Stage, StageFailed, StageMaker, gateway_stage
 from gateway.cli.doctor.wire import Differs
 from gateway.cli.options import config_option, json_option
-from gateway.cli.output import counted, print_json
+from gateway.cli.output import print_json
+from gateway.counting import counted
 
 WORKERS = 4
 SECONDS = 30.0

@@ -7,9 +7,10 @@ import click
 
 from gateway.cli.keys import KeyMade, make_missing
 from gateway.cli.options import json_option
-from gateway.cli.output import counted, print_json
+from gateway.cli.output import print_json
 from gateway.config.load import load
 from gateway.config.model import KeyFiles
+from gateway.counting import counted
 
 CONFIGURATION, UNIT = "routes.yaml", "vkp-gateway.service"
 MARK = "FILL IN:"

@@ -12,8 +12,8 @@ from gateway.auth.helseid import client_assertion
 from gateway.auth.helseid.client_assertion import algorithm
 from gateway.auth.helseid.jws import Key
 from gateway.cli.doctor.installation.findings import Finding, fine, warning, wrong
-from gateway.cli.output import counted
 from gateway.config.model import Config
+from gateway.counting import counted
 from gateway.errors import KeyMissing, StartupError
 from gateway.ledger.key_files import check
 from gateway.model import GOES_NEW

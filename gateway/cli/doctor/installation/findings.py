@@ -5,7 +5,8 @@ from enum import StrEnum
 
 import click
 
-from gateway.cli.output import counted, print_json
+from gateway.cli.output import print_json
+from gateway.counting import counted
 
 
 class FindingState(StrEnum):

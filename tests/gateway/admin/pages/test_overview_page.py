@@ -78,7 +78,7 @@ async def test_overview_says_where_everybody_stands_in_words(site: World, vera: 
     )
     assert CODES.findall(text) == []
     english = await vera.get("/?lang=en")
-    assert "0 of 3 municipalities moved, 1 have begun" in seen(english.text)
+    assert "0 of 3 municipalities moved, 1 has begun" in seen(english.text)
     assert "partly moved: medication" in english.text
 
 
@@ -363,7 +363,7 @@ async def test_a_vendors_page_explains_what_was_found(site: World, vera: Browser
         "Flytt opplysningen til et element",
         "Bundle.signature",
         "FHIR tillater ikke null der.",
-        "tor. 28. mai kl. 22.25" if "tors." in text else "tor. 28. mai kl. 22.25",
+        "tors. 28. mai kl. 22.25" if "tors." in text else "tor. 28. mai kl. 22.25",
         "ref-fault",
         "Start prøvekjøring: medisinering, varsel, tilsyn, måledata og skjemabesvarelse",
     ):

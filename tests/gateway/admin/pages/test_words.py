@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 
+from gateway.admin.pages.catalogue import TEXTS
 from gateway.admin.pages.words import Names, Words
+from tests.each import each_of
 
 NOW = datetime(2026, 11, 28, 16, 27, 5, tzinfo=UTC).timestamp()
 NAMES = Names(
@@ -135,3 +138,37 @@ def test_code_words_are_told_in_the_language_of_the_page() -> None:
     )
     assert NB.seconds(0.1204) == "120 ms"
     assert NB.seconds(1.25) == "1,2 s"
+
+
+@each_of(
+    [
+        ("nb", "messages", "0 meldinger", "1 melding", "6 621 meldinger"),
+        ("en", "messages", "0 messages", "1 message", "6,621 messages"),
+        ("nb", "vendors", "0 leverandører", "1 leverandør", "6 621 leverandører"),
+    ]
+)
+def test_what_is_counted_is_one_or_several(language: str, name: str, none: str, one: str, many: str) -> None:
+    """In the grammar of the reader's language."""
+    words = Words(language, NOW, Names())
+    assert [words.plural(name, each).replace("\xa0", " ") for each in (0, 1, 6621)] == [none, one, many]
+
+
+_COUNTS = "number|messages|another|of|all|volume|rehearsed|asked|given|needed|clean|fine|failed"
+"""The holes that numbers stand in, beside `…`."""
+_NO_NOUNS = {"nb": {"er", "feiler", "venter", "der"}, "en": {"is", "was", "has"}}
+"""Words after a number that are no noun in the plural."""
+_ALWAYS_SEVERAL = {"plan-fault-changes", "pre-senders-seen", "pre-senders-none"}
+"""Texts whose number is a constant."""
+
+
+def test_no_text_counts_with_a_word_in_the_plural_alone() -> None:
+    """Of one it would say `1 meldinger`: a text with a number has the word for one beside that for several."""
+    ends = {"nb": "er", "en": "s"}
+    found = {
+        (language, key, word)
+        for language, texts in TEXTS.items()
+        for key, text in texts.items()
+        for word in re.findall(rf"(?:…|\{{(?:{_COUNTS})\}}) (?:\w+ )?(\w+{ends[language]})\b", text)
+        if word not in _NO_NOUNS[language] and key not in _ALWAYS_SEVERAL
+    }
+    assert found == set()

@@ -173,7 +173,7 @@ def test_overdue_acknowledgements_are_told(config: Config) -> None:
     """Somebody waits for them already."""
     late = replace(LEDGER, overdue=(CellCount("nordfjell", "dignio", "prevent", "notat", 3),))
     assert noes(facts_of(config, ledger=late)) == [
-        ("acknowledgements", "3 events of these cells were not acknowledged in time")
+        ("acknowledgements", "events of these cells that were not acknowledged in time: 3")
     ]
 
 

@@ -33,7 +33,7 @@ async def test_messages_that_stay_held_roll_it_back(site: Site, logged: Logged) 
     record = await site.get()
     assert record.state is CutoverState.ROLLED_BACK
     assert record.report is not None
-    assert record.report.reason == "12 of 12 messages are held and not delivered"
+    assert record.report.reason == "12 of 12 messages held and not delivered"
     assert record.report.outcomes["waiting"] == 12
     (notice,) = logged.named("cutover.rolled_back")
     assert notice["reason"] == record.report.reason
