@@ -5,7 +5,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from translators.contract import Reason, Refused, Repair, RepairedText, Tree
-from translators.fhir.bundle import RESTFUL
+from translators.entry_links import EntryLinks, is_patient_search, links_to, searched_identifiers
 from translators.fhir.json_codec import encode
 from translators.fhir.moments import is_within
 from translators.made import leaves_as_they_came
@@ -232,7 +232,7 @@ def _named(resource: dict[str, Tree]) -> Iterator[_Named]:
         yield from _of_resource(resource, kind, ())
         return
     entries = [entry for entry in _list(resource.get("entry")) if isinstance(entry, dict)]
-    links = (_Links(entries),)
+    links = (EntryLinks(entries),)
     for index, entry in enumerate(_list(resource.get("entry"))):
         inner = entry.get("resource") if isinstance(entry, dict) else None
         if isinstance(inner, dict):
@@ -240,31 +240,8 @@ def _named(resource: dict[str, Tree]) -> Iterator[_Named]:
             if inner.get("resourceType") in _HOLDS_OTHERS:
                 raise Refused(Reason.FORMAT, "a message within a message", path)
             yield from _of_resource(inner, path, links)
-
-
-def _links(entry: dict[str, Tree]) -> Iterator[str]:
-    """Go through what an entry is referred to by: its URL, and type and id as that ends or as its resource has them."""
-    url, held = entry.get("fullUrl"), entry.get("resource")
-    if isinstance(url, str):
-        yield url
-        if restful := RESTFUL.fullmatch(url):
-            yield f"{restful[1]}/{restful[2]}"
-            return
-    if isinstance(held, dict) and "id" in held:
-        yield f"{held.get('resourceType')}/{held['id']}"
-
-
-class _Links:
-    """By what the entries of a Bundle are referred to: looked for where a patient has no number beside the reference."""
-
-    def __init__(self, entries: list[dict[str, Tree]]) -> None:
-        self._entries = entries
-        self._known: frozenset[str] | None = None
-
-    def __contains__(self, link: object) -> bool:
-        if self._known is None:
-            self._known = frozenset(one for entry in self._entries for one in _links(entry))
-        return link in self._known
+            if "request" in entry and inner.get("resourceType") == "Patient":
+                yield from _asked_for(entry["request"], f"Bundle.entry[{index}].request")
 
 
 def _of_resource(resource: dict[str, Tree], path: str, links: tuple[Container[object], ...]) -> Iterator[_Named]:
@@ -280,14 +257,32 @@ def _of_resource(resource: dict[str, Tree], path: str, links: tuple[Container[ob
         for reference in _list(resource[name]) if name in resource else ():
             if isinstance(reference, dict):
                 identifiers = list(_identifiers(reference.get("identifier"), f"{path}.{name}.identifier"))
-                is_elsewhere = not identifiers and any(reference.get("reference") in level for level in links)
+                link = reference.get("reference")
+                is_elsewhere = not identifiers and any(link in level for level in links)
                 yield _Named(f"{path}.{name}", identifiers, is_elsewhere)
+                if identifiers and is_patient_search(link):
+                    yield from _searched(str(link), f"{path}.{name}.reference")
     for at, reference in _others(resource):
         found = _identifiers(reference.get("identifier"), f"{path}.{at}.identifier")
         if national := [one for one in found if one.is_national]:
             yield _Named(f"{path}.{at}", national)
     for index, inner in enumerate(contained):
         yield from _of_resource(inner, f"{path}.contained[{index}]", links)
+
+
+def _asked_for(request: Tree, path: str) -> Iterator[_Named]:
+    """Go through whom an entry is to be added for only where nobody has the number that it asks for."""
+    asked = request.get("ifNoneExist") if isinstance(request, dict) else None
+    if isinstance(asked, str):
+        yield from _searched(asked, f"{path}.ifNoneExist")
+
+
+def _searched(search: str, path: str) -> Iterator[_Named]:
+    """Go through the national numbers that a search for a patient names, with their system or without one."""
+    for named, number in searched_identifiers(search):
+        system = system_of(number) if not named and kind_of(number) is not None else named
+        if system in NATIONAL_SYSTEMS:
+            yield _Named(path, [PatientIdentifier(path, system, number)])
 
 
 def _refuse_unnumbered(tree: dict[str, Tree]) -> None:
@@ -322,7 +317,7 @@ def _with_patients(tree: dict[str, Tree]) -> Iterator[tuple[str, dict[str, Tree]
     held = [(f"Bundle.entry[{index}].resource", entry, entry.get("resource")) for index, entry in entries]
     # Of two that one link leads to, the one without a number is the doubtful one.
     found = sorted((one for one in held if _is_patient(one[2])), key=lambda one: not _is_numbered(one[2]))
-    patients = {link: one for _, entry, one in found for link in _links(entry)}
+    patients = {link: one for _, entry, one in found for link in links_to(entry)}
     for path, _, one in held:
         if isinstance(one, dict):
             yield from _inner_with_patients(one, path, patients)  # type: ignore[arg-type] # they are Patients

@@ -100,6 +100,8 @@ class ReturnItem(Struct, frozen=True):
     identifier_reused: bool
     is_kept: bool
     """Whether its payload is still there."""
+    status: int | None
+    """What VKP answered when it took it, from us or from its sender, who had sent it once more; None where it has not taken it."""
 
     @property
     def standing(self) -> ReturnStatus:
@@ -109,6 +111,8 @@ class ReturnItem(Struct, frozen=True):
     @property
     def cannot_be_sent(self) -> str | None:
         """Why nobody can send it to VKP; None when somebody can."""
+        if self.status is not None:
+            return "VKP has it from its sender"
         if not self.is_kept:
             return "its payload is not kept any more"
         if self.surface not in SURFACES:
@@ -160,6 +164,7 @@ _COLUMNS = (
 )
 _SENDABLE = and_(
     M.payload.is_not(None),
+    M.status.is_(None),
     M.surface.in_(SURFACES),
     or_(
         and_(M.state == MessageState.DELIVERED.value, M.event_id.is_not(None), M.event_kind.is_not(None)),
@@ -203,6 +208,7 @@ _MAY_GO = (
         _MESSAGE,
         M.state == bindparam("was"),
         M.payload.is_not(None),
+        M.status.is_(None),
         M.surface.in_(SURFACES),
         or_(_UNREAD, _DECIDED),
     )

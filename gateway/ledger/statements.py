@@ -49,6 +49,13 @@ def _in(states: Sequence[MessageState], of: ColumnElement[str] = M.state) -> Col
     return of.in_([literal_column(f"'{state.value}'") for state in states])
 
 
+_WITH_THE_SERVICE = (
+    *(MessageState.HELD, MessageState.DELIVERING, MessageState.DELIVERED, MessageState.READ),
+    *(MessageState.QUARANTINED, MessageState.RETURNING),
+)
+"""Where a message is, or may be, with a service and might be sent to VKP too."""
+
+
 def _into(state: MessageState, after: Sequence[MessageState], *also: ColumnElement[bool]) -> Update:
     """Return the change of one message, by its id, from any of these states."""
     changed = update(MESSAGE).where(_MESSAGE, _in(after), *also)
@@ -99,15 +106,27 @@ def note_passed(dialect: str) -> Insert:
         acknowledge_within=0.0,
         history=bindparam("line"),
     )
-    # What was refused or is held, and then went to VKP, is not to be delivered once more.
-    is_held = M.state == MessageState.HELD.value
-    taken = case((is_held, literal(MessageState.RETURNED.value)), else_=literal(MessageState.PASSED.value))
+    # What was refused or is held, and then went to VKP, is not to be delivered once more; what the service has, or may have, stays
+    # where it is, and is not sent to VKP as well.
+    is_held = and_(M.state == MessageState.HELD.value, ~M.possible_duplicate)
+    is_over = or_(_in([MessageState.REFUSED]), is_held)
+    taken = case(
+        (is_held, literal(MessageState.RETURNED.value)),
+        (is_over, literal(MessageState.PASSED.value)),
+        else_=M.state,
+    )
     noted = M.history.concat(case((is_held, bindparam("returned_line", type_=Text)), else_=made.excluded.history))
-    none = {"payload": null(), "due": null(), "reason": null()}
+    none = {each.name: case((is_over, null()), else_=each) for each in (M.payload, M.due, M.reason)}
     return made.on_conflict_do_update(
         index_elements=["copy"],
-        set_={"state": taken, "told": True, "status": made.excluded.status, "history": noted, **none},
-        where=or_(_in([MessageState.REFUSED]), and_(is_held, ~M.possible_duplicate)),
+        set_={
+            "state": taken,
+            "told": or_(M.told, is_over),
+            "status": made.excluded.status,
+            "history": noted,
+            **none,
+        },
+        where=or_(is_over, and_(_in(_WITH_THE_SERVICE), M.status.is_(None))),
     )
 
 

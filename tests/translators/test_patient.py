@@ -343,3 +343,41 @@ def test_system_that_is_no_text_names_nobody(odd: Tree) -> None:
     """What it is instead is refused later, by its path."""
     tree: Tree = {"subject": [{"system": odd, "value": "1"}, {"system": "http://numbers.example", "value": "2"}]}
     assert identifiers_of(tree, {"http://numbers.example": "vkp"}) == {("http://numbers.example", "2")}
+
+
+def _in_transaction(search: str) -> dict[str, Tree]:
+    request: Tree = {"method": "POST", "url": "Patient", "ifNoneExist": search}
+    held: Tree = {"resourceType": "Patient", "identifier": [{"system": FNR, "value": RIGHT}]}
+    return {"resourceType": "Bundle", "type": "transaction", "entry": [{"resource": held, "request": request}]}
+
+
+@pytest.mark.parametrize(
+    ("query", "is_refused"),
+    [
+        (f"identifier={FNR}|30714510343", True),
+        ("identifier=urn%3Aoid%3A2.16.578.1.12.4.1.4.1%7C30714510343&active=true", True),
+        ("active=true&identifier=30714510343", True),
+        (f"identifier={FNR}|{RIGHT},{FNR}|30714510343", True),
+        (f"identifier={FNR}|{RIGHT}", False),
+        (f"identifier={RIGHT}", False),
+        ("identifier=http://record.example/lopenummer|30714510343", False),
+        ("name=Kveldsvik", False),
+    ],
+)
+def test_a_search_that_would_find_another_patient_than_the_number_beside_it_is_refused(
+    query: str, is_refused: bool
+) -> None:
+    """Whoever takes up such a reference, or such a condition, would write the note into the record that it finds."""
+    link: Tree = {
+        "reference": f"https://record.example/fhir/Patient?{query}",
+        "identifier": {"system": FNR, "value": RIGHT},
+    }
+    told = {
+        "Bundle.entry[0].resource.subject.reference": _bundle({"resourceType": "Flag", "subject": link}),
+        "Bundle.entry[0].request.ifNoneExist": _in_transaction(query),
+    }
+    for path, message in told.items():
+        if is_refused:
+            assert _refusal(message).path == path
+        else:
+            assert check_patient(message, TEST_KINDS) == (RIGHT,)

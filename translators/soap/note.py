@@ -190,8 +190,9 @@ def _subject(info: Cursor) -> Tree:
     if number is None:
         raise Refused(Reason.PATIENT, NO_NUMBER, "MsgHead.MsgInfo")
     at, text = number
-    if at.parent is not None:
-        at.parent.use("TypeId")
+    for ident in _national(info):
+        # Of a number that is said again, or left empty, nothing more is to be said.
+        ident.use(*(("TypeId",) if ident is at.parent else ("Id", "TypeId")))
     system = BIRTH_NUMBER if kind_of(text) is None else system_of(text)
     value = at.carry() if at.value == text else at.replaced(text, "whitespace-trimmed")
     link: dict[str, Tree] = {"reference": made("#patient", _RULE)} if _is_described(info) else {}
@@ -200,13 +201,18 @@ def _subject(info: Cursor) -> Tree:
 
 def number_of(info: Cursor) -> tuple[Cursor, str] | None:
     """Return the patient's national number and its place; uses nothing of it. Raises `Refused` for a second one."""
+    places = [at for one in _national(info) if (at := one.at("Id")) is not None]
+    found = [(at, number) for at in places if (number := str(at.value).strip())]
+    others = [at for at, number in found if number != found[0][1]]
+    if others:
+        raise Refused(Reason.PATIENT, "several national identity numbers for one patient", others[0].path)
+    return found[0] if found else None
+
+
+def _national(info: Cursor) -> list[Cursor]:
+    """Return where the patient's national numbers are said, or left empty."""
     patient = info.at("Patient")
-    found = [one for one in (patient.each("Ident") if patient is not None else ()) if _kind(one) in _NATIONAL]
-    if len(found) > 1:
-        raise Refused(Reason.PATIENT, "several national identity numbers for one patient", found[1].path)
-    if not found or (at := found[0].at("Id")) is None:
-        return None
-    return at, str(at.value).strip()
+    return [one for one in (patient.each("Ident") if patient is not None else ()) if _kind(one) in _NATIONAL]
 
 
 def _kind(ident: Cursor) -> str:
@@ -215,8 +221,10 @@ def _kind(ident: Cursor) -> str:
 
 def _is_described(info: Cursor) -> bool:
     patient = info.at("Patient")
-    others = patient.each("Ident")[1:] if patient is not None else []
-    return patient is not None and bool(others or any(one.name != "Ident" for one in patient.children()))
+    if patient is None:
+        return False
+    is_of_another_kind = any(_kind(one) not in _NATIONAL for one in patient.each("Ident"))
+    return is_of_another_kind or any(one.name != "Ident" for one in patient.children())
 
 
 def _patient_in_full(info: Cursor) -> dict[str, Tree]:
@@ -284,6 +292,8 @@ def _attachment(document: Cursor) -> dict[str, Tree]:
     if not file.keys() & {"data", "url"}:
         raise Refused(Reason.FORMAT, "an attachment without content", content.path)
     content.use("MsgType")
+    if _is_attachment(document):
+        document.use("DocumentConnection")
     more = [*kept(document, "Document", but=("RefDoc",)), *kept(content, "RefDoc", but=("Content", "MsgType"))]
     return {
         "resourceType": made("DocumentReference", "attachment-of-the-message"),
@@ -291,6 +301,12 @@ def _attachment(document: Cursor) -> dict[str, Tree]:
         "status": made("current", "attachment-of-the-message"),
         "content": [{"attachment": file}],
     }
+
+
+def _is_attachment(document: Cursor) -> bool:
+    """Tell whether a document is said to be no more than an attachment of the first."""
+    said = [(document.text("DocumentConnection", name) or "").strip().lower() for name in ("V", "DN")]
+    return said == ["v", "vedlegg"]
 
 
 def _document(

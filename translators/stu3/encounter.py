@@ -293,6 +293,8 @@ def _read_reasons(
 
 def _issues(part: Part, encounter: dict[str, Tree], alerts: list[_Alert]) -> list[Entry]:
     """Return the alerts of an encounter; raises `Refused` where it may not have taken place, and so nothing was detected."""
+    if alerts and "status" not in encounter and "_status" in encounter:
+        raise Refused(Reason.FORMAT, "an extension says why there is no status", f"{part.at.path}._status")
     if alerts and plain(encounter.get("status")) in _NOT_TAKEN_PLACE:
         text = "a sensor's event, of a supervision that did not take place: a person has to say what happened"
         raise Refused(Reason.UNSUPPORTED, text, f"{part.at.path}.status")

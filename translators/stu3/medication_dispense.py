@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from translators.bindings import has_code
 from translators.codes import CODE_SYSTEMS, SenderCodes
-from translators.contract import Reason, Refused, Tree
+from translators.contract import Reason, Refused, RenumberedText, Tree
 from translators.document import Entry, new_entry
 from translators.made import made, plain
 from translators.note import labels_of
@@ -42,13 +42,14 @@ _NATIONAL = "urn:oid:2.16.578.1.12.4.1"
 
 
 def event_of(at: Cursor) -> Event:
-    """Return what happened; raises `Refused` where a dispense of STU3 lacks what its profile demands."""
+    """Return what happened; raises `Refused` where a dispense of STU3 lacks what its profile demands, or says two things."""
     category = _category_of(at)
     _refuse_without_performer(at)
     code = code_of(category, NAME)
     event = dispense_event(code) if code is not None else None
     if event is None:
         raise Refused(Reason.FORMAT, f"no known code of {NAME}", f"{category.path}.coding")
+    _refuse_another_event(category, event.kind)
     return event
 
 
@@ -92,13 +93,18 @@ def newer_event_of(at: Cursor, codes: SenderCodes) -> Event:
     Raises `Refused` where it says nothing of that.
     """
     category = _category_of(at)
+    event = _newer_event(category, codes)
+    _refuse_another_event(category, event.kind, codes)
+    return event
+
+
+def _newer_event(category: Cursor, codes: SenderCodes) -> Event:
     found = codes.other(category, DISPENSE)
     if found is not None and found.becomes == "alert":
         return Event("alert", found.code)
     if found is not None:
         return Event("test", None)
     if has_code(category.value, DISPENSE):
-        _refuse_another_event(category)
         return Event("dispense", None)
     of_stu3 = code_of(category, NAME) if any(one.text("system") for one in category.each("coding")) else None
     if of_stu3 is not None and (event := dispense_event(of_stu3)) is not None:
@@ -114,14 +120,37 @@ def has_codes_of_others(category: Tree) -> bool:
     return has_code(category, ALERT) or any(_is_of_stu3(one.get("system")) for one in _codings(category))
 
 
-def _refuse_another_event(category: Cursor) -> None:
-    """Raise `Refused` where a code beside that of a dispense says that none took place, or something else: who reads which is unknown."""
-    earlier = [
-        dispense_event(one.text("code") or "") for one in category.each("coding") if _is_of_stu3(one.text("system"))
-    ]
-    if has_code(category.value, ALERT) or any(event is None or event.kind != "dispense" for event in earlier):
-        text = "the code of a dispense, and one by which something else happened"
+def _refuse_another_event(category: Cursor, kind: str, codes: SenderCodes | None = None) -> None:
+    """Raise `Refused` where a code beside the one that is read says that something else happened: who reads which is unknown.
+
+    `codes` are those of a sender of R4.
+    """
+    said = {found for one in category.each("coding") if (found := _kind_said(one, codes)) is not None}
+    if said - {kind}:
+        text = (
+            "a test and something else in one message"
+            if "test" in {kind, *said}
+            else "the code of a dispense, and one by which something else happened"
+        )
         raise Refused(Reason.FORMAT, text, f"{category.path}.coding")
+
+
+def _kind_said(one: Cursor, codes: SenderCodes | None) -> str | None:
+    """Return what kind of event a coding of VKP's says; "" for a code of dispenses that is in no table, None for any other."""
+    system, code = one.text("system"), one.text("code")
+    if not code:
+        return None
+    if _is_of_stu3(system):
+        event = dispense_event(code)
+        return event.kind if event is not None else ""
+    if system == ALERT:
+        return "alert"
+    if system != DISPENSE:
+        return None
+    today = codes.reading(one) if codes is not None and not one.holds("code", RenumberedText) else None
+    if today is None:
+        return "dispense"
+    return "alert" if today.becomes == "alert" else "test"
 
 
 def _is_of_stu3(system: Tree) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.ledger.messages import LEASE, Ledger
-from gateway.ledger.records import MessageState
+from gateway.ledger.records import MessageState, PassedNote
 from gateway.ledger.returns import UNCLEAR_AT_VKP, Going, Lost, ReturnCount, Returns, ReturnStatus, Selection
 from gateway.outbox.returns import Returner
 from tests.gateway.ledger.conftest import (
@@ -23,6 +23,7 @@ from tests.gateway.ledger.conftest import (
     row,
     waiting,
 )
+from tests.gateway.ledger.test_arrivals import account
 
 ALL = Selection("havnes", NOW)
 R4 = {"surface": "vkp-r4"}
@@ -300,3 +301,29 @@ async def _item(returns: Returns, reference: str) -> Any:
     found = await returns.one(reference)
     assert found is not None
     return found
+
+
+@pytest.mark.parametrize(
+    "state", [MessageState.DELIVERED, MessageState.READ, MessageState.QUARANTINED, MessageState.DELIVERING]
+)
+async def test_what_vkp_took_from_its_sender_is_not_sent_to_vkp_as_well(
+    ledger: Ledger, returns: Returns, state: MessageState
+) -> None:
+    """Its sender had no answer and sent it once more after the route had gone back; what the service has stays followed."""
+    message = await brought_to(ledger, state, "first", identity="identity", copy="copy", **R4)
+    before = await row(ledger, message)
+    note = PassedNote(account("repeat"), ("identity", "copy"), 200, NOW)
+    await ledger.note_passed([note, note])
+    written = await row(ledger, message)
+    assert (written.state, written.payload, written.due) == (before.state, before.payload, before.due)
+    assert written.reason == before.reason
+    assert (await history(ledger, message)).count(("node-a", "passed", "200")) == 1
+    if state is MessageState.DELIVERING:
+        assert await ledger.delivered(message, "event", "Bundle", next_poll=NOW)
+        state = MessageState.DELIVERED
+    item = await _item(returns, "first")
+    assert item.cannot_be_sent == "VKP has it from its sender"
+    assert item.not_in_bulk is not None
+    for by_person in (False, True):
+        assert await returns.take(message, state, until=UNTIL, by_person=by_person) is None
+    assert all(not one.sendable for one in await returns.counts(ALL))

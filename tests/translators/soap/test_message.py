@@ -332,3 +332,55 @@ def test_a_file_that_is_not_base64_is_told_by_its_place() -> None:
     refusal = translate(tree_of(data), "vkp-soap", "jft", Settings(TEST_KINDS)).refusal
     assert refusal is not None
     assert refusal.path == "MsgHead.Document[1].RefDoc.Content.Base64Container"
+
+
+def _with_idents(*idents: tuple[str, str]) -> bytes:
+    written = "".join(
+        f'<Ident><Id>{number}</Id><TypeId V="{kind}" S="2.16.578.1.12.4.1.1.8116"/></Ident>' for number, kind in idents
+    )
+    data = re.sub(rb"(<Patient>\s*)<Ident>.*?</Ident>", rb"\1" + written.encode(), message(), count=1, flags=re.DOTALL)
+    assert data != message()
+    return data
+
+
+@pytest.mark.parametrize(
+    "idents",
+    [
+        [("12834010060", "FNR"), ("", "DNR")],
+        [("", "DNR"), ("12834010060", "FNR")],
+        [("12834010060", "FNR"), (" 12834010060 ", "FNR")],
+        [("12834010060", "FNR"), ("12834010060", "DNR")],
+    ],
+)
+def test_a_number_that_is_said_twice_and_one_left_empty_are_no_second_number(idents: list[tuple[str, str]]) -> None:
+    """The note is the same as with the number alone, and nothing is lost."""
+    wanted = Settings(TEST_KINDS)
+    tree, repairs = decode(_with_idents(*idents))
+    found = translate(tree, "vkp-soap", "jft", wanted, repairs)
+    assert found.refusal is None
+    assert found.losses == ()
+    assert found.calls == translate(tree_of(_with_idents(("12834010060", "FNR"))), "vkp-soap", "jft", wanted).calls
+
+
+def test_two_national_numbers_of_one_patient_are_refused_by_the_second() -> None:
+    tree, _ = decode(_with_idents(("", "DNR"), ("12834010060", "FNR"), ("30714510343", "FNR")))
+    refusal = translate(tree, "vkp-soap", "jft", Settings(TEST_KINDS)).refusal
+    assert refusal is not None
+    assert refusal.path == "MsgHead.MsgInfo.Patient.Ident[2].Id"
+
+
+@pytest.mark.parametrize(
+    ("code", "shown", "is_taken"), [("V", "Vedlegg", True), ("H", "Hoveddokument", False), ("V", "", False)]
+)
+def test_a_file_that_is_said_to_be_an_attachment_is_one(code: str, shown: str, is_taken: bool) -> None:
+    """What else a file would be to the note nobody knows: it may stand in its place."""
+    file = (
+        f'<Document><DocumentConnection V="{code}" DN="{shown}"/><RefDoc><MsgType V="A" DN="Vedlegg"/>'
+        "<MimeType>application/pdf</MimeType><Content>"
+        '<Base64Container xmlns="http://www.kith.no/xmlstds/base64container">QUJD</Base64Container>'
+        "</Content></RefDoc></Document>"
+    )
+    tree, repairs = decode(message().replace(b"</Document>", b"</Document>" + file.encode(), 1))
+    found = translate(tree, "vkp-soap", "jft", Settings(TEST_KINDS), repairs)
+    assert bool(found.calls) is is_taken
+    assert (found.refusal is None) is is_taken
