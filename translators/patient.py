@@ -235,7 +235,7 @@ def _named(resource: dict[str, Tree]) -> Iterator[_Named]:
     links = (EntryLinks(entries),)
     for index, entry in enumerate(_list(resource.get("entry"))):
         inner = entry.get("resource") if isinstance(entry, dict) else None
-        if isinstance(inner, dict):
+        if isinstance(entry, dict) and isinstance(inner, dict):
             path = f"Bundle.entry[{index}].resource"
             if inner.get("resourceType") in _HOLDS_OTHERS:
                 raise Refused(Reason.FORMAT, "a message within a message", path)

@@ -50,6 +50,7 @@ def test_codes_that_say_two_things_are_refused_in_either_order(surface: str) -> 
 
 @pytest.mark.parametrize("surface", ["vkp-r4", "vkp-stu3"])
 def test_code_beside_one_of_another_code_system_says_what_it_says_alone(surface: str) -> None:
+    """A vendor's own code, and VKP's for something else than a dispense, say nothing of the event."""
     for code in ((OF_STU3, "1"), (OF_STU3, "2"), (OF_STU3, "0")):
         alone = _translated(surface, code)
         for other in OTHERS:
@@ -61,6 +62,7 @@ def test_code_beside_one_of_another_code_system_says_what_it_says_alone(surface:
 
 
 def test_codes_of_two_tables_that_say_one_thing_are_taken() -> None:
+    """Today's code beside that of STU3 is how senders move from one to the other."""
     for surface in ("vkp-r4", "vkp-stu3"):
         for pair in (((OF_STU3, "1"), (EVENTS, "1")), ((OF_STU3, "2"), (ALERT, "1.1"))):
             assert _translated(surface, *pair).refusal is None, (surface, pair)

@@ -363,6 +363,7 @@ def test_a_number_that_is_said_twice_and_one_left_empty_are_no_second_number(ide
 
 
 def test_two_national_numbers_of_one_patient_are_refused_by_the_second() -> None:
+    """Whichever of them is meant, one left empty before them counts for nothing."""
     tree, _ = decode(_with_idents(("", "DNR"), ("12834010060", "FNR"), ("30714510343", "FNR")))
     refusal = translate(tree, "vkp-soap", "jft", Settings(TEST_KINDS)).refusal
     assert refusal is not None
