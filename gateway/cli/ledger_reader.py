@@ -1,6 +1,6 @@
 """A ledger as a command beside the gateway reads it: it may be a running gateway's, and is never changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -8,7 +8,11 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.cli.configuration import sqlite_file
+from gateway.cli.output import progress, shows_progress
 from gateway.ledger.database import reason_of
+from gateway.ledger.decision_log import PastDecision, last_seen, past
+from gateway.routing.replay import Replay, replayed
+from gateway.routing.table import RouteTable
 
 T = TypeVar("T")
 
@@ -43,3 +47,19 @@ def _read_only(store: str, folder: Path) -> Engine:
     url = store.replace("postgresql://", "postgresql+psycopg://", 1)
     engine = create_engine(url, connect_args={"connect_timeout": 5}, hide_parameters=True)
     return engine.execution_options(postgresql_readonly=True)
+
+
+def replayed_log(
+    connection: Connection, since: float, tables: tuple[RouteTable, RouteTable], *, as_json: bool
+) -> Replay:
+    """Say what the decisions since a time, in seconds since the epoch, would be by the second table instead of the first."""
+    old, new = tables
+    messages = sum(one.messages for one in last_seen(connection, since)) if shows_progress(as_json=as_json) else 0
+    with progress("Decisions", messages, as_json=as_json) as more:
+        return replayed(_followed(past(connection, since), more), new, old)
+
+
+def _followed(decisions: Iterable[PastDecision], more: Callable[[int], None]) -> Iterator[PastDecision]:
+    for one in decisions:
+        yield one
+        more(1)

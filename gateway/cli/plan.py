@@ -70,8 +70,7 @@ def _replayed(
 ) -> Replay:
     """Replay the decision log of a ledger, which may be a running gateway's, and change nothing."""
     # Without --past no ledger is read, and its libraries take longer to begin than all the rest.
-    from gateway.cli.ledger_reader import NoLedger, Unreadable, read  # noqa: PLC0415 - said above
-    from gateway.cli.replayed_log import replayed_log  # noqa: PLC0415 - said above
+    from gateway.cli.ledger_reader import NoLedger, Unreadable, read, replayed_log  # noqa: PLC0415 - said above
 
     try:
         return read(store, folder, lambda connection: replayed_log(connection, since, tables, as_json=as_json))
