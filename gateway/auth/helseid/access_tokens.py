@@ -1,4 +1,4 @@
-"""Requests to HelseID's token endpoint: private_key_jwt and DPoP (NHN: token-endepunktet), each with all things new."""
+"""Access tokens of our own: asked for at HelseID (private_key_jwt and DPoP; NHN: token-endepunktet), kept, and renewed in time."""
 
 import asyncio
 import math
@@ -35,7 +35,7 @@ class Granted:
 
 
 class TokenEndpoint:
-    """Asks for tokens."""
+    """Asks for tokens, each time with an assertion and a proof that are new."""
 
     def __init__(self, issuer: Issuer, identity: ClientIdentity, prover: DpopProver, clock: Clock) -> None:
         self._issuer = issuer

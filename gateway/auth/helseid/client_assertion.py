@@ -1,4 +1,4 @@
-"""The private key with which the gateway signs its client assertions."""
+"""How the gateway says which HelseID client it is: its private key, followed as its file changes, and assertions signed with it."""
 
 import json
 import os

@@ -1,11 +1,9 @@
-"""The names by which browsers may call the admin port; under any other a page of somebody else could drive it."""
+"""Who is at the admin port: people by logins and sessions, programs by API tokens, and by which names browsers may call it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
-
-import structlog
 
 from gateway.auth.helseid.client_assertion import ClientKey
 from gateway.auth.helseid.http import HelseIdHttp
@@ -26,7 +24,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """Every Host that is answered, with the origin that its pages have."""
+    """Every Host that is answered, with the origin that its pages have: under any other a page of somebody else could drive the port."""
 
     canonical: str | None
     """`people.url`."""
@@ -61,8 +59,6 @@ def _normal(url: str) -> str:
         return f"{parts.scheme}://{parts.netloc.rpartition(':')[0]}"
     return f"{parts.scheme}://{parts.netloc}"
 
-
-log = structlog.get_logger()
 
 _DEV_TIMES = SessionTimes(20 * 60, 8 * 3600)
 _DEV_TOKENS_FILE = "var/api-tokens.json"

@@ -1,4 +1,4 @@
-"""What a check found that should not be so, told in few bytes."""
+"""One end of a connection as checks read and write it, and what they tell, in few bytes, where it is not as it must be."""
 
 import select
 import socket
