@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.admin.pages.catalogue import TEXTS
-from gateway.admin.pages.words import FAMILIES
 from tests.browser.conftest import SCREENSHOTS
+from tests.gateway.admin.pages.families import OF_ALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ FOCUSED = """() => {
 }"""
 CODE_WORDS = {
     str(value)
-    for family, values in FAMILIES.items()
+    for family, values in OF_ALL.items()
     for value in values
     if TEXTS["nb"].get(f"{family}-{value}", value) != value and family not in ("word", "gloss", "short", "letter")
 }

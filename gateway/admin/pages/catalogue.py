@@ -1,6 +1,6 @@
 """The texts of the pages, Norwegian bokmål and English: each file of texts/nb and texts/en is about one subject, and is read once.
 
-A key is found by its name alone. Keys that code puts together of a family and a value are `family-value` (`FAMILIES` in words.py).
+A key is found by its name alone. Keys that code puts together of a family and a value are `family-value`; tests list every family with its values.
 """
 
 import tomllib

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.admin.pages.words import Count, Words
-from gateway.ledger.returns import ReturnStatus
-from gateway.migration.cutover import APPROVAL, CHANGED, POSTPONED, RETIRED, CutoverState, Stopped
-from gateway.migration.preflight import Finding, Part
-from gateway.migration.traffic import ChangedTraffic, Side
+from gateway.migration.cutover import Stopped
+from gateway.migration.preflight import Finding
+from gateway.migration.traffic import ChangedTraffic
 from gateway.model import Information
-from gateway.outbox.return_jobs import Progress
 from gateway.routing.diff import CellState, Change, Effect, Whose
-from gateway.routing.route import KINDS
 
 Said = Callable[[Words, Any], str | Count]
 _FAULTS: tuple[tuple[str, str, str], ...] = (
@@ -67,58 +64,6 @@ _FAULTS: tuple[tuple[str, str, str], ...] = (
     ("time-frozen", "at", r"^nothing switches from .*: (?P<reason>[^:]*)$"),
 )
 """By what each kind of fault is known: its name, the field of the wizard that it is about, and a pattern of its text."""
-_CODES = (
-    *(
-        "more",
-        "plan-known",
-        "plan-wrong",
-        "plan-of-file",
-        "plan-differs",
-        "epj-reads",
-        "service-none",
-        "service-warning",
-    ),
-    *("service-status", "token-exchanged", "token-given", "token-not-here", "token-refused", "rollback-no-client"),
-    *("rollback-possible", "rehearsals-not-asked", "rehearsals-passed", "rehearsals-failed", "rehearsals-nothing"),
-    *(
-        "rehearsals-types",
-        "losses-stricter",
-        "senders-seen",
-        "senders-none",
-        "senders-strange",
-        "time-frozen",
-        "time-past",
-    ),
-    *("time-ahead", "acknowledgements-overdue", "acknowledgements-in-time", "step-back-none", "step-back-meant"),
-    *("step-back-not-meant", "rules-win", "rules-none", "approvals-missing", "approvals-given"),
-    *("copies-answer", "copies-first", "copies-old"),
-)
-PLAN_FAULTS = (*(name for name, _, _ in _FAULTS), "other")
-FAMILIES: Mapping[str, tuple[str, ...]] = {
-    "back-blocked": ("not-here", "not-yet"),
-    "back-group": tuple(ReturnStatus),
-    "choice": ("text", *KINDS),
-    "choice-help": ("text", "share", "sample", "losses", "acknowledge_within", "accept_differences", "share_with"),
-    "count": ("vendors", "messages", "held"),
-    "cut": (*CutoverState, CHANGED, POSTPONED, APPROVAL, RETIRED, "elsewhere", "strangers", "untyped", "no-route"),
-    "effect-of": (*Effect, "partly"),
-    "event": ("submitted",),
-    "job": tuple(Progress),
-    "not-now": ("approve", "reject", "start", "cancel", "postpone", "rollback"),
-    "own": ("approved", "draining", "switched", "rolled_back", "missed", "refused", RETIRED),
-    "quiet": (*Effect, "partly"),
-    "part": tuple(Part),
-    "part-none": (Part.STOPS, Part.WARNS, Part.APPROVAL),
-    "plan-fault": PLAN_FAULTS,
-    "pre": _CODES,
-    "service": ("vkp", "jft", "pit", "okt", "pmd", "epj"),
-    "service-status": ("prototype", "test", "production"),
-    "side": tuple(Side),
-    "stage": ("submitted", "approved", "draining", "switched", "watching", "finished"),
-    "source": ("pit", "okt", "file"),
-    "unknown": ("municipality", "vendor", "system", "sender", "mode", "information type"),
-}
-"""Families of texts about plans, as those of `words`."""
 _COMPILED = tuple((name, field, re.compile(pattern)) for name, field, pattern in _FAULTS)
 _OF_CHANGE = re.compile(r"set\[(\d+)\]: (.*)", re.DOTALL)
 

@@ -4,7 +4,7 @@ The wizard for cutovers and the form for overrides have the same; route_fields.h
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -13,8 +13,6 @@ from gateway.config.route_keys import POLICY_KEYS
 from gateway.model import Mode
 from gateway.routing.route import KINDS, WORDS, Policies, ValueKind, line_of
 
-Values = Mapping[str, Sequence[str]]
-"""What stands in each field, by its name."""
 DECIMAL = re.compile(r"[0-9]{1,6}(?:[.,][0-9]{1,6})?")
 _PERCENT = re.compile(rf"({DECIMAL.pattern}) ?%?")
 _SPAN = re.compile(r"([0-9]{1,9}(?:[.,][0-9]{1,6})?) ?(s|min|t|h|d|d\u00f8gn)?")

@@ -13,128 +13,16 @@ from markupsafe import Markup
 
 from gateway.admin.pages import phrases
 from gateway.admin.pages.catalogue import TEXTS, Texts
-from gateway.config.model import Config, Environment, Role
-from gateway.errors import Fault
-from gateway.ledger.records import MessageState
-from gateway.ledger.rehearsals import RehearsalVerdict
-from gateway.ledger.shares import NOT_SHARED, ShareState
-from gateway.migration.overview import TROUBLES
-from gateway.migration.report import CellStatus
+from gateway.config.model import Config
 from gateway.migration.schedule import OSLO, moment, wall
-from gateway.migration.standing import TYPES, Step, alphabetical
-from gateway.model import Group, Information, Mode
-from gateway.outbox.order import DeliveryOutcome
-from gateway.outbox.return_jobs import ReturnOutcome
-from gateway.routing.diff import Effect
-from gateway.routing.layers import Layer
-from gateway.routing.route import AnswerWhen, OnOutage, Unclear
+from gateway.migration.standing import TYPES, alphabetical
 from gateway.times import when
 
 Instant = float | str | datetime
 """Seconds since the epoch, RFC 3339, or an aware datetime."""
-GLOSSARY = (
-    *("cell", "sender", "vendor", "information-type", "mode", "rehearsal", "canary", "cutover", "gate", "freeze"),
-    *("rollback", "panic", "override", "quarantine", "held", "overdue", "unclear", "loss", "repair", "refusal"),
-    *("derived", "message-log", "surface", "breaker", "mark", "clean", "record-system", "share"),
-)
-"""Words that a page explains where somebody stops at them; CONTEXT.md has them for developers."""
 MARKS = ("possible-duplicate", "identifier-reused", "overdue")
-LOOK_AT = (
-    *("upstream-away", "token-refused-there", "helseid-away", "node-gone", "nodes-differ"),
-    *("clock-differs", "clock-doubted", "certificate-ends", "copy-fails", "messages-wait"),
-)
-"""What somebody should look at (health.py)."""
-AWAY = ("vkp", "jft", "pit", "okt", "pmd", "epj", "helseid")
-"""Kinds of services that may be away."""
-ACTIONS = (
-    "message.payload",
-    "message.search",
-    "message.resend",
-    "quarantine.release",
-    "quarantine.discard",
-    "share.resend",
-    "share.discard",
-    "patient.forget",
-    "replica.rebuild",
-    "override.set",
-    "override.change",
-    "override.end",
-    "panic.on",
-    "panic.off",
-    "cutover.submit",
-    "cutover.change",
-    "cutover.approve",
-    "cutover.reject",
-    "cutover.postpone",
-    "cutover.start",
-    "cutover.cancel",
-    "cutover.rollback",
-    "cutover.approved",
-    "cutover.draining",
-    "cutover.switched",
-    "cutover.watching",
-    "cutover.finished",
-    "cutover.rolled_back",
-    "cutover.missed",
-    "cutover.refused",
-    "cutover.retired",
-    "rollback.send",
-    "rollback.send-one",
-    "rollback.stop",
-    "routes.reload",
-    "ledger.restored",
-    "keys.accept-canary",
-    "keys.accept-lost",
-)
-"""What the audit tells of."""
 RULES = tuple(key.removeprefix("rule-help-") for key in TEXTS["nb"] if key.startswith("rule-help-"))
 """Repairs, and `loss` for every loss; docs/losses.md has the same."""
-COMPARED = (Step.QUIET, Step.REHEARSE_ON, Step.PLAN, Step.MEND)
-"""Steps that say something else of answers that are compared than of messages that are rehearsed."""
-FAMILIES: Mapping[str, tuple[str, ...]] = {
-    "action": ACTIONS,
-    "answer-when": tuple(AnswerWhen),
-    "away": AWAY,
-    "effect": (*Effect, "partly"),
-    "env": tuple(Environment),
-    "fault": tuple(each.value for each in Fault),
-    "fault-help": tuple(each.value for each in Fault),
-    "finding": ("fault", "loss", "repair"),
-    "findings": ("fault", "loss", "repair"),
-    "findings-help": ("fault", "loss", "repair"),
-    "gloss": GLOSSARY,
-    "group": tuple(Group),
-    "happened": ("set", "ended"),
-    "key": ("payload", "lookup", "canary", "helseid", "client"),
-    "layer": tuple(Layer),
-    "letter": tuple(Mode),
-    "look": LOOK_AT,
-    "mark": (*MARKS, NOT_SHARED),
-    "mode": tuple(Mode),
-    "mode-help": tuple(Mode),
-    "on-outage": tuple(OnOutage),
-    "outcome": ("passed", "answered", *DeliveryOutcome),
-    "rep": tuple(CellStatus),
-    "return": tuple(ReturnOutcome),
-    "role": tuple(Role),
-    "rule": RULES,
-    "rule-help": RULES,
-    "share": tuple(ShareState),
-    "short": tuple(Information),
-    "state": tuple(MessageState),
-    "step": tuple(Step),
-    "todo": tuple(Step),
-    "todo-compared": COMPARED,
-    "trouble": TROUBLES,
-    "surface": ("vkp-r4", "vkp-stu3", "vkp-soap", "unrecognised"),
-    "type": tuple(Information),
-    "unclear": tuple(Unclear),
-    "upstream": ("vkp", "jft", "pit", "okt", "pmd", "epj", "file", "helseid"),
-    "verdict": tuple(RehearsalVerdict),
-    "waits": ("approve", "rolled-back", "missed", "refused", "unclear", "quarantined", "overdue"),
-    "word": GLOSSARY,
-}
-"""Families of texts, and the values that each has a text for: `mode-legacy` says what `legacy` is."""
 _WALL = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d))?", re.ASCII)
 _MINUTE, _TEN_MINUTES, _HOUR, _DAY = 60, 600, 3600, 86_400
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from gateway.admin.pages.words import ACTIONS
 from gateway.ledger import audit
 from gateway.migration.cutover import CutoverState
+from tests.gateway.admin.pages.families import ACTIONS
 from tests.gateway.office import NOW
 
 if TYPE_CHECKING:

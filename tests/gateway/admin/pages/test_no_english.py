@@ -12,7 +12,6 @@ from lxml import html
 from msgspec import structs
 
 from gateway.admin.pages.catalogue import TEXTS
-from gateway.admin.pages.words import FAMILIES
 from gateway.ledger import findings, shares
 from gateway.ledger.decision_log import PastDecision, write
 from gateway.ledger.findings import Times
@@ -20,6 +19,7 @@ from gateway.ledger.records import LeaseWatch
 from gateway.ledger.shares import NewShare
 from tests.gateway.admin.cutovers.conftest import GATED, PLAN, ROOT, World, arne, ask, office, world
 from tests.gateway.admin.overriding import PANICS, made
+from tests.gateway.admin.pages.families import OF_ALL
 from tests.gateway.admin.shelf import post
 from tests.gateway.admin.test_overview import FINDING, MORE, place
 from tests.gateway.migration.cutovers.scene import config_of
@@ -35,7 +35,7 @@ __all__ = ["arne", "office", "world"]
 NORWEGIAN = {word for text in TEXTS["nb"].values() for word in re.findall(r"[\w-]+", text)}
 CODE_WORDS = {
     str(value)
-    for family, values in FAMILIES.items()
+    for family, values in OF_ALL.items()
     for value in values
     if TEXTS["nb"].get(f"{family}-{value}", value) != value and family not in ("word", "gloss", "short", "letter")
 } | {"rehearsed", "held", "passed", "dispatcher", "upstream", "override", "cutover", "payload", "before", "after"}

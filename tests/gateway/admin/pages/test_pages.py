@@ -11,11 +11,10 @@ import pytest
 
 from gateway.admin.pages import catalogue
 from gateway.admin.pages.catalogue import TEXTS, language
-from gateway.admin.pages.plan_words import FAMILIES as OF_PLANS
-from gateway.admin.pages.words import FAMILIES as OF_ALL
 from gateway.admin.problems import Code
 from gateway.migration import preflight
 from gateway.migration.report import CellStatus
+from tests.gateway.admin.pages.families import OF_ALL, OF_PLANS
 from tests.gateway.office import NORA
 
 if TYPE_CHECKING:
@@ -63,11 +62,10 @@ def test_every_text_of_a_page_is_there_and_none_is_unused() -> None:
 
 
 def test_every_family_of_words_is_used() -> None:
-    """By a template or by Python, beside the list of them: the texts of one that nothing names are unused."""
+    """By a template or by Python: the texts of one that nothing names are unused."""
     package = resources.files("gateway.admin.pages")
     files = [*package.joinpath("templates").iterdir(), *package.iterdir()]
-    lists = re.compile(r"^FAMILIES: .*?^}", re.MULTILINE | re.DOTALL)
-    texts = [lists.sub("", one.read_text(encoding="utf-8")) for one in files if one.name.endswith((".html", ".py"))]
+    texts = [one.read_text(encoding="utf-8") for one in files if one.name.endswith((".html", ".py"))]
     unused = {name for name in FAMILIES if not any(re.search(rf"""["']{name}(?:["']|-["'{{])""", one) for one in texts)}
     # Named by what it is put together of: `~ "-help"`.
     assert unused <= {"fault-help", "rule-help"}

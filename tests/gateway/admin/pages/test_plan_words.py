@@ -19,6 +19,7 @@ from gateway.migration.traffic import Side
 from gateway.model import Information, Mode
 from gateway.routing.diff import Effect
 from gateway.routing.route import RouteSpec
+from tests.gateway.admin.pages.families import PLAN_FAULTS
 from tests.gateway.ledger.conftest import NOW
 from tests.gateway.migration.cutovers.scene import config_of, plan_of
 
@@ -37,7 +38,7 @@ def test_every_state_event_check_and_finding_has_a_text(language: str) -> None:
     assert len(_CODES) > 30
     wanted = {f"cut-{one}" for one in (*CutoverState, CHANGED, POSTPONED, APPROVAL, RETIRED)}
     wanted |= {f"cut-check-{one}" for one in _CHECKS} | {f"pre-{one}" for one in _CODES}
-    wanted |= {f"plan-fault-{one}" for one in plan_words.PLAN_FAULTS} | {f"side-{one}" for one in Side}
+    wanted |= {f"plan-fault-{one}" for one in PLAN_FAULTS} | {f"side-{one}" for one in Side}
     wanted |= {f"effect-of-{one}" for one in (*Effect, "partly")}
     wanted |= {
         f"own-{one}" for one in ("approved", "draining", "switched", "rolled_back", "missed", "refused", RETIRED)
