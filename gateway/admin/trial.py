@@ -97,7 +97,7 @@ class Trials:
         """Return the municipalities and the senders that someone may choose."""
         within, config = reach(who, Action.VIEW), self._configured()
         places = [key for key in config.municipalities if within is None or key in within]
-        return places, [one for one in config.senders if _serves(one, within)]
+        return places, [one for one in config.senders if one.serves_any(within)]
 
     async def _alone(self, work: Callable[[], T]) -> T:
         """Do work in a thread, unless another is being done; nothing that it says is logged, since it may quote the message."""
@@ -147,15 +147,11 @@ def _known(asked: TrialRequest, config: Config, within: Reach) -> TrialRequest:
         if municipality not in (config.municipalities if within is None else config.municipalities.keys() & within):
             raise Problem(Code.BAD_REQUEST, "municipality: none that you may view")
     if sender is not None:
-        known = [one for one in config.senders if sender in (one.vkp_id, one.her_id) and _serves(one, within)]
+        known = [one for one in config.senders if sender in (one.vkp_id, one.her_id) and one.serves_any(within)]
         if not known:
             raise Problem(Code.BAD_REQUEST, "sender: none that you may view")
         sender = known[0].key
     return TrialRequest(asked.data, asked.surface, municipality, sender)
-
-
-def _serves(sender: Sender, within: Reach) -> bool:
-    return within is None or sender.municipalities is None or not within.isdisjoint(sender.municipalities)
 
 
 class TrialsApi:

@@ -162,7 +162,7 @@ def _notes(config: Config, envelope: Envelope, decision: Decision) -> list[str]:
     sender = find_sender(config, envelope.sender)
     if sender is None:
         notes.append("the sender is not in the file: VKP decides where it answers, otherwise 403 with code 1.4")
-    elif municipality and sender.municipalities is not None and municipality.key not in sender.municipalities:
+    elif municipality and not sender.serves(municipality.key):
         notes.append("the sender is not registered for this municipality: outside mode legacy 403 with code 1.4")
     if decision.mode in {Mode.NEW, Mode.EPJ} and decision.upstream is None and envelope.information is not None:
         notes.append("nobody answers for this information type yet: 400 with code 3")

@@ -1,6 +1,6 @@
 """A checked routes.yaml; one type for each of its parts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
@@ -283,6 +283,14 @@ class Sender:
         """The identifier that logs, metrics and commands show."""
         return self.vkp_id or self.her_id or ""
 
+    def serves(self, municipality: str) -> bool:
+        """Tell whether it may call for a municipality, by its short name."""
+        return self.municipalities is None or municipality in self.municipalities
+
+    def serves_any(self, within: Collection[str] | None) -> bool:
+        """Tell whether it may call for one of these; None is all that there are."""
+        return within is None or self.municipalities is None or not self.municipalities.isdisjoint(within)
+
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
@@ -346,7 +354,7 @@ class Config:
 
     def vendors_of(self, municipality: str) -> list[str]:
         """Return the vendors whose senders may call for a municipality, by short name."""
-        serving = [one for one in self.senders if one.municipalities is None or municipality in one.municipalities]
+        serving = [one for one in self.senders if one.serves(municipality)]
         return sorted({one.vendor for one in serving})
 
     def client_of_vkp(self, municipality: str, vendor: str | None) -> VkpClient | None:

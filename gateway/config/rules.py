@@ -141,9 +141,8 @@ def _needless(draft: Draft) -> Iterator[Problem]:
             text = f"partner_profile of {municipality.key} says nothing to OKT, which has no service levels"
             yield Problem(municipality.place, Severity.WARNING, text)
         for sender in draft.vendors.senders:
-            serves = sender.municipalities is None or municipality.key in sender.municipalities
             codes = {code.upper() for code in sender.service_codes}
-            if serves and codes and codes <= WITHOUT_IPLOS:
+            if sender.serves(municipality.key) and codes and codes <= WITHOUT_IPLOS:
                 text = (
                     f"{sender.key} can have no need by OKT, which has no IPLOS code for {' and '.join(sorted(codes))}"
                 )

@@ -83,7 +83,7 @@ def _check_access(rehearsal: Rehearsal) -> None:
         raise Failure(Fault.NO_ACCESS, "The sender is not registered here")
     if municipality is None:
         raise Failure(Fault.NO_ACCESS, "The municipality is not registered here")
-    if sender.municipalities is not None and municipality.key not in sender.municipalities:
+    if not sender.serves(municipality.key):
         raise Failure(Fault.NO_ACCESS, "The sender is not registered for the municipality")
 
 

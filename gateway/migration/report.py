@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from gateway.config.model import Config, Sender
+from gateway.config.model import Config
 from gateway.ledger.comparisons import ComparisonSummary
 from gateway.ledger.decision_log import LastSeen
 from gateway.ledger.rehearsals import Summary
@@ -116,13 +116,9 @@ def _places(config: Config) -> Iterator[tuple[str, str, str]]:
     known: dict[tuple[str, str, str], None] = {}
     for name in config.municipalities:
         for sender in config.senders:
-            if _serves(sender, name):
+            if sender.serves(name):
                 known[name, sender.vendor, sender.system] = None
     return iter(known)
-
-
-def _serves(sender: Sender, municipality: str) -> bool:
-    return sender.municipalities is None or municipality in sender.municipalities
 
 
 def _named(cell: tuple[str, str, str, str | None]) -> tuple[str, str, str, str]:

@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 
-import structlog
-
 from gateway.config.model import Limits
 from gateway.config.upstreams import PmdUpstream
 from gateway.errors import Failure, Fault
@@ -27,8 +25,6 @@ from gateway.upstreams.circuit_breaker import pause
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.jft_answers import NotDelivered, Submitted
 from translators.identity import Business
-
-log = structlog.get_logger()
 
 _LARGE = 100_000
 """Bytes of a body that is packed and sealed in a thread, so that others need not wait for it."""

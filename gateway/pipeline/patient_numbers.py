@@ -293,9 +293,7 @@ class NumbersOfVkp:
 
     def _codes(self, municipality: Municipality) -> tuple[str, ...]:
         """Return the ServiceCodes to ask with: those of the municipality's partner profile and its senders, or all."""
-        senders = [
-            one for one in self._config.senders if one.municipalities is None or municipality.key in one.municipalities
-        ]
+        senders = [one for one in self._config.senders if one.serves(municipality.key)]
         codes = {code.upper() for one in senders for code in one.service_codes} | municipality.partner_profile.keys()
         return tuple(sorted(codes)) or SERVICE_CODES
 

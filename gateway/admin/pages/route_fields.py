@@ -39,11 +39,7 @@ def fields_of(mode: str) -> tuple[str, ...]:
 
 def senders(config: Config, municipality: str = "") -> list[tuple[str, str]]:
     """Return the senders that may be ticked, with what they are called: those that serve a municipality, where one is chosen."""
-    serving = [
-        one
-        for one in config.senders
-        if not municipality or one.municipalities is None or municipality in one.municipalities
-    ]
+    serving = [one for one in config.senders if not municipality or one.serves(municipality)]
     names = {key: vendor.name for key, vendor in config.vendors.items()}
     return [(one.key, f"{one.key} ({names[one.vendor]})") for one in sorted(serving, key=lambda one: one.key)]
 

@@ -54,7 +54,7 @@ def parties_of(tree: Tree, surface: Surface, directory: Directory, within: Colle
     texts = list(_texts(tree))
     found = found or _municipalities(texts, directory, within)
     senders = {one.key: one for text in texts if (one := _sender(text, directory)) is not None}
-    theirs = [one for one in senders.values() if _serves(one, within)]
+    theirs = [one for one in senders.values() if one.serves_any(within)]
     return Parties(found[0] if len(found) == 1 else None, theirs[0] if len(theirs) == 1 else None)
 
 
@@ -71,10 +71,6 @@ def _municipalities(
 
 def _sender(text: str, directory: Directory) -> Sender | None:
     return directory.sender_by_vkp_id(text) or directory.sender_by_her_id(text)
-
-
-def _serves(sender: Sender, within: Collection[str] | None) -> bool:
-    return within is None or sender.municipalities is None or not set(within).isdisjoint(sender.municipalities)
 
 
 def _texts(tree: Tree) -> Iterator[str]:
