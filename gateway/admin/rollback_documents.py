@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.admin.csv import table_of
+from gateway.ledger.message_queries import marks_of
 from gateway.ledger.returns import ReturnItem, Selection
 from gateway.outbox.return_jobs import Job, ReturnOutcome, may_be_sent_alone
 from gateway.times import when, when_any
@@ -38,7 +39,6 @@ def selection_document(selection: Selection) -> Document:
 
 def item_document(item: ReturnItem) -> Document:
     """Return what may be shown of a message: nothing that its sender wrote."""
-    marks = {"possible-duplicate": item.possible_duplicate, "identifier-reused": item.identifier_reused}
     return {
         **{name: getattr(item, name) for name in _PLAIN},
         "group": item.standing.value,
@@ -46,7 +46,7 @@ def item_document(item: ReturnItem) -> Document:
         "reason": item.reason,
         "received_at": when(item.received_at),
         "delivered_at": when_any(item.delivered_at),
-        "marks": [name for name, is_there in marks.items() if is_there],
+        "marks": marks_of(item.possible_duplicate, item.identifier_reused),
         "not_in_bulk": item.not_in_bulk,
         "can_be_sent_alone": may_be_sent_alone(item) is None,
     }

@@ -27,6 +27,12 @@ _SELDOM = frozenset(MessageState) - {
 _LINE = re.compile(r"(?P<at>\d{4}-\d\d-\d\dT[0-9:.]+\+00:00) (?P<node>\S+) (?P<state>\S+) ?(?P<reason>.*)")
 
 
+def marks_of(possible_duplicate: bool, identifier_reused: bool) -> list[str]:
+    """Return the marks of a message by what is odd about its delivery."""
+    marks = ((POSSIBLE_DUPLICATE, possible_duplicate), (IDENTIFIER_REUSED, identifier_reused))
+    return [name for name, is_so in marks if is_so]
+
+
 class Shown(Struct, frozen=True):
     """A message as it may be shown; times in seconds since the epoch."""
 
@@ -59,8 +65,7 @@ class Shown(Struct, frozen=True):
     @property
     def marks(self) -> list[str]:
         """What a reader of the record should know."""
-        marks = ((POSSIBLE_DUPLICATE, self.possible_duplicate), (IDENTIFIER_REUSED, self.identifier_reused))
-        return [name for name, is_so in marks if is_so]
+        return marks_of(self.possible_duplicate, self.identifier_reused)
 
 
 class MessageFilter(Struct, frozen=True):

@@ -11,6 +11,7 @@ from gateway.config.upstreams import PmdUpstream
 from gateway.errors import Failure, Fault
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.key_files import Keys
+from gateway.ledger.message_queries import marks_of
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import Arrival, Known, MessageState, Taken, Waiting
 from gateway.model import Account
@@ -30,7 +31,6 @@ _LARGE = 100_000
 """Bytes of a body that is packed and sealed in a thread, so that others need not wait for it."""
 _RETRY_AFTER = 10
 """Seconds that a sender is asked to wait while the ledger cannot be written, or holds as much as it may."""
-POSSIBLE_DUPLICATE, IDENTIFIER_REUSED = "possible-duplicate", "identifier-reused"
 
 
 class Submitter:
@@ -258,9 +258,5 @@ class Submitter:
 def _receipt(
     order: Order, reference: str, outcome: DeliveryOutcome, found: Taken | Waiting, event_id: str | None = None
 ) -> Receipt:
-    marks = []
-    if isinstance(found, Taken) and found.possible_duplicate:
-        marks.append(POSSIBLE_DUPLICATE)
-    if found.identifier_reused:
-        marks.append(IDENTIFIER_REUSED)
+    marks = marks_of(isinstance(found, Taken) and found.possible_duplicate, found.identifier_reused)
     return Receipt(reference, order.received, outcome, event_id, tuple(marks))

@@ -14,13 +14,14 @@ from markupsafe import Markup
 from gateway.admin.pages import phrases
 from gateway.admin.pages.catalogue import TEXTS, Texts
 from gateway.config.model import Config
+from gateway.ledger.message_queries import IDENTIFIER_REUSED, POSSIBLE_DUPLICATE
 from gateway.migration.schedule import OSLO, moment, wall
 from gateway.migration.standing import TYPES, alphabetical
 from gateway.times import when
 
 Instant = float | str | datetime
 """Seconds since the epoch, RFC 3339, or an aware datetime."""
-MARKS = ("possible-duplicate", "identifier-reused", "overdue")
+MARKS = (POSSIBLE_DUPLICATE, IDENTIFIER_REUSED, "overdue")
 RULES = tuple(key.removeprefix("rule-help-") for key in TEXTS["nb"] if key.startswith("rule-help-"))
 """Repairs, and `loss` for every loss; docs/losses.md has the same."""
 _WALL = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d))?", re.ASCII)
