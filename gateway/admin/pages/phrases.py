@@ -26,11 +26,6 @@ def told(language: str, text: str) -> Markup:
     return escape(_table("en").get(text, text)) if language == "en" else _told(text, _DEEPEST)
 
 
-def is_phrase(text: str) -> bool:
-    """Whether there is a sentence for a text."""
-    return _phrase(text) is not None
-
-
 @lru_cache(maxsize=4096)
 def _told(text: str, depth: int) -> Markup:
     if (exact := _phrases()[0].get(text)) is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.admin.pages.phrases import is_phrase, told
+from gateway.admin.pages.phrases import _phrase, told
 from gateway.auth.people.rbac import Action
 from translators.fhir.invariants import INVARIANTS
 
@@ -92,7 +92,7 @@ def test_every_sentence_for_senders_and_readers_has_its_norwegian() -> None:
         shown = sentence.replace("{}", "7")
         if sentence in _NO_SENTENCES or " " not in sentence or _OF_NAMES.fullmatch(sentence):
             continue
-        if not any(map(is_phrase, (shown, text.replace("{}", "7"), f"{shown}: 7"))):
+        if not any(map(_phrase, (shown, text.replace("{}", "7"), f"{shown}: 7"))):
             lacking.add(f"{name}: {sentence}")
     assert not lacking, "\n".join(sorted(lacking))
 
