@@ -153,6 +153,12 @@ SERVICE_FILES_UNUSABLE = Gauge(
     ["municipality"],
     registry=REGISTRY,
 )
+SERVICES_WITHOUT_PATIENT = Gauge(
+    "vkp_gateway_services_without_patient",
+    "Patients whom a municipality's file of services names and the copy of PIT does not have: no list has them.",
+    ["municipality"],
+    registry=REGISTRY,
+)
 SWEEP_LEFT = Gauge(
     "vkp_gateway_okt_sweep_seconds_left",
     "Seconds that a municipality's sweep of OKT will at least take from now; 0 once it is complete.",

@@ -6,7 +6,19 @@ from operator import itemgetter
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, bindparam, delete, exists, func, insert, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    text,
+)
 
 from gateway.ledger import prepared
 from gateway.ledger.tables import (
@@ -255,6 +267,24 @@ class CopiedNumbers:
         for some in _batches(patients):
             found.update(connection.scalars(select(N.hash).where(*_first(municipality), N.hash.in_(some))))
         return [one for one in patients if one in found]
+
+    def named_by_any(self, connection: Connection, municipality: str, identifiers: Sequence[str]) -> list[str]:
+        """Return by which hashes those are best known whom any number of theirs names, each once; nobody whom the copy does not have."""
+        found: dict[str, None] = {}
+        named = REPLICA_IDENTIFIER.alias()
+        same = (named.c.municipality == N.municipality, named.c.generation == N.generation, named.c.row == N.row)
+        for some in _batches(identifiers):
+            statement = select(N.hash).join(named, and_(*same)).where(*_first(municipality), named.c.hash.in_(some))
+            found |= dict.fromkeys(connection.scalars(statement.order_by(N.hash)))
+        return list(found)
+
+    def lacking(self, connection: Connection, municipality: str) -> int:
+        """Count those whom the file of services names and the copy does not have."""
+        is_there = exists().where(
+            N.municipality == municipality, N.generation == _serving(municipality), N.hash == S.patient
+        )
+        where = (S.municipality == municipality, S.source == "file", ~is_there)
+        return connection.execute(select(func.count(S.patient.distinct())).where(*where)).scalar_one()
 
     def of_identifier(self, connection: Connection, municipality: str, system: str, value: str) -> list[str]:
         """Return the hash of whom the record system's own number names; none where it names several."""

@@ -11,9 +11,10 @@ from sqlalchemy import Connection
 
 from gateway.config.service_file import FileUnusable, Services, read_services
 from gateway.ledger.database import Database
-from gateway.observability.metrics import SERVICE_FILES_UNUSABLE
+from gateway.observability.metrics import SERVICE_FILES_UNUSABLE, SERVICES_WITHOUT_PATIENT
 from gateway.replica import feeds
 from gateway.replica.feeds import FeedKey
+from gateway.replica.patients import CopiedNumbers
 from gateway.replica.services import ServiceSeal, Source, replace_all
 from gateway.replica.sweep import Sweep, read_feed, write_feed
 from gateway.tasks import FileThread
@@ -35,6 +36,7 @@ class ServiceFile:
         path: Path,
         database: Database,
         seal: ServiceSeal,
+        patients: CopiedNumbers,
         clock: Clock,
         files: FileThread,
         node: str,
@@ -43,9 +45,12 @@ class ServiceFile:
         self._path = path
         self._database = database
         self._seal = seal
+        self._patients = patients
         self._clock = clock
         self._files = files
         self._node = node
+        self._lacking = 0
+        """Whom the file names and the copy of PIT does not have, as it was told last."""
 
     async def step(self) -> float:
         """Look at the file, take it in where it has changed, and return how many seconds there is nothing to do."""
@@ -67,9 +72,26 @@ class ServiceFile:
         if known.after == mark:
             fresh = replace(known, fresh_at=now)
             await self._database.write(partial(self._write, fresh), is_news=False)
-            return _EVERY
-        await self._take(services, mark, now)
+        else:
+            await self._take(services, mark, now)
+        await self._tell_of_lacking()
         return _EVERY
+
+    async def _tell_of_lacking(self) -> None:
+        """Tell how many the file names of whom nothing can be answered, since the copy of PIT does not have them: lists are without them."""
+        key = self._municipality
+
+        def work(connection: Connection) -> int | None:
+            is_there = self._patients.is_there(connection, key)
+            return self._patients.lacking(connection, key) if is_there else None
+
+        lacking = await self._database.read(work)
+        if lacking is None:
+            return
+        SERVICES_WITHOUT_PATIENT.labels(key).set(lacking)
+        if lacking not in (0, self._lacking):
+            log.warning("services.not_in_copy", municipality=key, file=self._path.name, patients=lacking)
+        self._lacking = lacking
 
     async def _take(self, services: Services, mark: str, now: float) -> None:
         key = self._municipality

@@ -140,7 +140,10 @@ class ServiceSource:
         if search.patient is None and search.id is None:
             self._check_patients(connection, municipality.key)
             having = self._needs.all_with(connection, municipality, codes)
-            return self._needs.patients.best(connection, municipality.key, having)
+            # A file names people by any number of theirs; what OKT said by an older one is told of no more.
+            is_of_file = source_of(municipality) == "file"
+            patients = self._needs.patients
+            return (patients.named_by_any if is_of_file else patients.best)(connection, municipality.key, having)
         found: list[str] = []
         named = self._named(connection, search, municipality)
         if not named:

@@ -114,7 +114,15 @@ class Replica:
             if source == "file" and (file := municipality.services_from) is not None and file.file is not None:
                 path = self._folder / file.file
                 follow = partial(
-                    ServiceFile, name, path, self._database, services, self._clock, self._files, self._node
+                    ServiceFile,
+                    name,
+                    path,
+                    self._database,
+                    services,
+                    CopiedNumbers(seal),
+                    self._clock,
+                    self._files,
+                    self._node,
                 )
                 made[FeedKey(name, source)] = (*of, path), follow
         return made

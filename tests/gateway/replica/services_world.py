@@ -109,6 +109,16 @@ class People:
         """Return those that the patients are best known by."""
         return [one for one in patients if one in self.known]
 
+    def named_by_any(self, _: Connection, __: str, identifiers: list[str]) -> list[str]:
+        """Return by what those are best known whom any of their numbers names."""
+        named = (each for one in identifiers for each in (one, *self.aliases.get(one, ())) if each in self.known)
+        return list(dict.fromkeys(named))
+
+    def lacking(self, connection: Connection, municipality: str) -> int:
+        """Count whom only the file names."""
+        told = select(REPLICA_SERVICE.c.patient).where(REPLICA_SERVICE.c.source == "file")
+        return sum(not self.same(connection, municipality, one) for one in set(connection.scalars(told)))
+
     def check(self, _: Connection, __: str) -> None:
         """Refuse what would rest on who is not there, once the copy is too old."""
         if not self.complete or not self.fresh:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -12,7 +12,7 @@ from gateway.config.model import ServicesFrom
 from gateway.config.upstreams import Sweep
 from gateway.errors import Fault
 from gateway.model import Rate
-from gateway.observability.metrics import UNANSWERED
+from gateway.observability.metrics import SERVICES_WITHOUT_PATIENT, UNANSWERED
 from gateway.replica import feeds
 from gateway.replica.patient_seal import hash_of
 from gateway.replica.patients import CopiedNumbers
@@ -22,6 +22,8 @@ from gateway.replica.sweep import read_feed
 from gateway.tasks import FileThread
 from gateway.upstreams.service_caller import AnswerRefused, ServiceUnavailable
 from service_stubs.people import number_of
+from translators.patient import BIRTH_NUMBER, D_NUMBER
+from translators.services import Service
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -239,7 +241,8 @@ async def file(services: SweptCopy, tmp_path: Path) -> ServiceFile:
         lambda each: feeds.claim(each, feeds.FeedKey("havnes", "file"), "node", services.clock)
     )
     path, thread = tmp_path / "services.csv", FileThread(5.0)
-    return ServiceFile("havnes", path, services.database, services.seal, services.clock, thread, "node")
+    seal, people = services.seal, cast("Any", services.people)
+    return ServiceFile("havnes", path, services.database, seal, people, services.clock, thread, "node")
 
 
 async def test_need_comes_from_the_file_and_the_answer_from_okt(services: SweptCopy, file: ServiceFile) -> None:
@@ -251,6 +254,64 @@ async def test_need_comes_from_the_file_and_the_answer_from_okt(services: SweptC
     assert len(await services.find(number=ANOTHER, codes="RT", municipality=FROM_FILE)) == 1
     assert await services.refusal(number=ANOTHER, codes="TA", municipality=FROM_FILE) is Fault.NO_SERVICE
     assert len(await services.find(codes="RT TA", municipality=FROM_FILE)) == 3
+
+
+async def test_whom_the_file_names_and_the_copy_does_not_have_is_counted_and_told_of(
+    services: SweptCopy, file: ServiceFile, logged: Logged, tmp_path: Path
+) -> None:
+    """Nothing can be answered of them, so lists are without them; a search for one says that the copy does not have the patient."""
+    await services.swept()
+    stranger = "52811010170"
+    with (tmp_path / "services.csv").open("a", encoding="utf-8") as text:
+        text.write(f"{stranger};RT;;\n")
+    await file.step()
+    await file.step()
+    assert SERVICES_WITHOUT_PATIENT.labels("havnes")._value.get() == 1
+    (told,) = logged.named("services.not_in_copy")
+    assert (told["municipality"], told["patients"]) == ("havnes", 1)
+    assert stranger not in logged.everything()
+    assert len(await services.find(codes="RT", municipality=FROM_FILE)) == 1
+    assert await services.refusal(number=stranger, codes="RT", municipality=FROM_FILE) is Fault.UNKNOWN_PATIENT
+    _add(services, stranger)
+    await file.step()
+    assert SERVICES_WITHOUT_PATIENT.labels("havnes")._value.get() == 0
+
+
+async def test_list_has_whom_the_file_names_by_another_number_than_the_copy(
+    services: SweptCopy, file: ServiceFile, tmp_path: Path
+) -> None:
+    """As a search for that patient does: a D-number that was in use before, and the birth number of today."""
+    await services.swept()
+    older = "52811010170"
+    (by_today,) = [each for each, number in services.people.known.items() if number == ANOTHER]
+    services.people.aliases[hash_of(services.lookup, "havnes", "", older)] = [by_today]
+    (tmp_path / "services.csv").write_text(f"{older};RT;;\n{ANOTHER};RT;;\n", encoding="utf-8")
+    await file.step()
+    assert len(await services.find(codes="RT", municipality=FROM_FILE)) == 1
+    (tmp_path / "services.csv").write_text(f"{older};RT;;\n", encoding="utf-8")
+    await file.step()
+    assert len(await services.find(codes="RT", municipality=FROM_FILE)) == 1
+
+
+async def test_copy_knows_people_by_any_number_and_counts_whom_only_the_file_names(copy: Copy, pit: FakePit) -> None:
+    """Each once, by the number that the copy knows them best by."""
+    d_number = "52811010170"
+    pit.put(0, identifier=[{"system": BIRTH_NUMBER, "value": number_of(0)}, {"system": D_NUMBER, "value": d_number}])
+    pit.put(1)
+    await copy.fill()
+    first, older, other, unknown = (
+        copy.seal.hash_of("havnes", "", one) for one in (number_of(0), d_number, number_of(1), number_of(9))
+    )
+
+    def work(connection: Connection) -> tuple[list[str], list[str], int]:
+        for one in (older, unknown):
+            put_services(connection, "havnes", one, "file", 300.0, [(Service(level="RT"), b"x")])
+        numbers = CopiedNumbers(copy.seal)
+        every = numbers.named_by_any(connection, "havnes", [older, first, other, unknown])
+        return every, numbers.named_by_any(connection, "havnes", [older]), numbers.lacking(connection, "havnes")
+
+    every, by_older, lacking = await copy.store.write(work)
+    assert (sorted(every), by_older, lacking) == (sorted([first, other]), [first], 1)
 
 
 async def test_file_is_taken_in_when_it_changes_and_one_that_is_wrong_changes_nothing(
