@@ -192,7 +192,7 @@ def _subject(info: Cursor) -> Tree:
     at, text = number
     for ident in _national(info):
         # Of a number that is said again, or left empty, nothing more is to be said.
-        ident.use(*(("TypeId",) if ident is at.parent else ("Id", "TypeId")))
+        ident.use(*(("TypeId",) if at.parent is not None and ident.path == at.parent.path else ("Id", "TypeId")))
     system = BIRTH_NUMBER if kind_of(text) is None else system_of(text)
     value = at.carry() if at.value == text else at.replaced(text, "whitespace-trimmed")
     link: dict[str, Tree] = {"reference": made("#patient", _RULE)} if _is_described(info) else {}
