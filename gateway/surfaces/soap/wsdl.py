@@ -1,15 +1,15 @@
 """The WSDLs of the SOAP surface: what senders are told of it, and zeep's reading of them, which writes and reads XML alone."""
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lxml import etree
-from zeep import Settings
-from zeep.transports import Transport
-from zeep.wsdl import Document
 
 from gateway.model import Reply
 from translators.soap.schema import FOLDER, JOURNALING, RETRIEVAL
+
+if TYPE_CHECKING:
+    from zeep.wsdl import Document
 
 SERVICES = {"journalforing": JOURNALING, "innhenting": RETRIEVAL}
 """The services by the last segment of their paths, in lower case, with their namespaces."""
@@ -17,12 +17,8 @@ _BINDINGS = {"1.1": "BasicHttpBinding", "1.2": "WSHttpBinding"}
 _XML = ((b"Content-Type", b"text/xml; charset=utf-8"),)
 
 
-class _FromThePackage(Transport):
+class _FromThePackage:
     """Loads the package's own files, and nothing else: zeep is a codec here, and never speaks with anybody."""
-
-    def __init__(self) -> None:
-        self.cache = None
-        self._close_session = False
 
     def load(self, url: str) -> bytes:
         """Return a file of the folder of schemas; raises `ValueError` for every other address."""
@@ -34,7 +30,11 @@ class _FromThePackage(Transport):
 
 
 @cache
-def _document(service: str) -> Document:
+def _document(service: str) -> "Document":
+    # zeep takes as long to import as all else that `translate` needs, and it is for answers and searches of SOAP alone.
+    from zeep import Settings  # noqa: PLC0415 - said above
+    from zeep.wsdl import Document  # noqa: PLC0415 - said above
+
     settings = Settings(strict=True, forbid_dtd=True, forbid_entities=True, forbid_external=True)
     transport: Any = _FromThePackage()
     return Document(str(FOLDER / f"{service}.wsdl"), transport, settings=settings)

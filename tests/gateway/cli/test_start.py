@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[3]
 SLOW = {
     *("aiohttp", "alembic", "asyncio", "httptools", "jinja2", "joserfc", "prometheus_client", "psycopg"),
-    *("sqlalchemy", "structlog", "uvloop"),
+    *("requests", "sqlalchemy", "structlog", "uvloop", "zeep"),
 }
 """Each of these takes longer to import than the rest of a small command."""
 _RUN = """
