@@ -50,6 +50,8 @@ wheel: wheel-environment
 run-environment dev-environment browser-environment wheel-environment: %-environment:
 	@command -v $(PYTHON) >/dev/null || { echo "set-up: there is no $(PYTHON): install Python 3.11 or newer," \
 	  "or name it with make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 6))' || { echo "set-up: Python 3.11 or newer is needed, and" \
+	  "$(PYTHON) is much older: install one, or name it with make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) scripts/setup.py $* $(VENV)
 
 # Resolves the newest versions that pyproject.toml allows; needs uv, as nothing else does.

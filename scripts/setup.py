@@ -51,6 +51,9 @@ _UNREACHABLE = re.compile(
 )
 
 
+_FULL = "the disk is full: make room, and run make again"
+
+
 class SetupError(Exception):
     """Set-up cannot go on; the text is one line that says why, and what to do."""
 
@@ -75,6 +78,8 @@ def main(arguments: list[str]) -> None:
 
 
 def _set_up(purpose: str, folder: Path) -> None:
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise SetupError(f"{folder} is in the way: remove it, and run make again")
     wanted = _wanted(purpose, folder)
     found = _stamp(folder)
     same_base = all(found.get(key) == wanted[key] for key in ("python", "place", "locks", "pip") if wanted[key])
@@ -169,7 +174,11 @@ def _alone() -> "Iterator[None]":
     # Its pip has it too, so that one that outlives a killed set-up is waited for.
     os.set_inheritable(checkout, True)
     try:
-        fcntl.flock(checkout, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(checkout, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("waiting for another set-up of this checkout")
+            fcntl.flock(checkout, fcntl.LOCK_EX)
         yield
     finally:
         os.close(checkout)
@@ -195,9 +204,11 @@ def _make(folder: Path) -> None:
     for module in ("venv", "ensurepip"):
         if importlib.util.find_spec(module) is None:
             raise SetupError(f"this Python has no {module}, with which environments are made: {remedy}")
-    if folder.is_symlink() or folder.is_file():
-        raise SetupError(f"{folder} is in the way: remove it, and run make again")
     done = _run([sys.executable, "-m", "venv", "--clear", str(folder)])
+    if done.returncode and ("Permission denied" in done.stdout or "Read-only file system" in done.stdout):
+        raise SetupError(f"{folder} cannot be written: let this user write there, or use a checkout of your own")
+    if done.returncode and "No space left on device" in done.stdout:
+        raise SetupError(_FULL)
     if done.returncode:
         raise SetupError(f"python -m venv failed ({_last_line(done.stdout)}): its modules venv and ensurepip: {remedy}")
     pip = os.environ.get("SETUP_PIP")
@@ -252,7 +263,7 @@ def _reason(command: str, said: str) -> str:
     if "DO NOT MATCH THE HASHES" in said:
         return "the package index gave a file that is not the one of the lock: use an index that you trust"
     if "No space left on device" in said:
-        return "the disk is full: make room, and run make again"
+        return _FULL
     if command in ("download", "install") and _UNREACHABLE.search(said):
         return (
             "pip reached no package index: mend the network, or name an index with PIP_INDEX_URL; then run make again"
@@ -260,7 +271,11 @@ def _reason(command: str, said: str) -> str:
     found = re.search(r"No matching distribution found for (\S+)", said)
     if found:
         system = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
-        return f"no wheel of {found.group(1)} for {system}: take another Python with make PYTHON=..., see docs/dependencies.md"
+        # pip says the same of an index that it did not reach, where PIP_RETRIES=0 has it try only once.
+        return (
+            f"pip found no wheel of {found.group(1)} for {system}: see that it reaches its index (PIP_INDEX_URL), "
+            "or take another Python with make PYTHON=..., see docs/dependencies.md"
+        )
     return f"pip {command} failed: {_last_line(said)}"
 
 

@@ -174,3 +174,25 @@ def test_the_help_of_every_command_is_a_sentence() -> None:
     for command in main.commands.values():
         assert isinstance(command, click.Command)
         assert (command.help or "").strip().splitlines()[0].rstrip().endswith((".", ";"))
+
+
+def test_the_changelog_has_the_form_of_keep_a_changelog() -> None:
+    """Versions from the newest on, each with its date, with known kinds of changes, each kind once; the newest is the package's own."""
+    versions = re.split(r"^## ", _read("CHANGELOG.md"), flags=re.MULTILINE)[1:]
+    heads = [version.splitlines()[0] for version in versions]
+    assert heads[0] == "[Unreleased]"
+    released = [re.fullmatch(r"\[(\d+)\.(\d+)\.(\d+)\] - (\d{4}-\d\d-\d\d)", head) for head in heads[1:]]
+    numbers = [tuple(map(int, found.groups()[:3])) for found in released if found is not None]
+    assert len(numbers) == len(released)
+    assert numbers == sorted(numbers, reverse=True)
+    assert ".".join(map(str, numbers[0])) == tomllib.loads(_read("pyproject.toml"))["project"]["version"]
+    for version in versions:
+        kinds = re.findall(r"^### (.+)$", version, re.MULTILINE)
+        assert len(kinds) == len(set(kinds))
+        assert set(kinds) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_each_metric_has_one_row() -> None:
+    """Of two, one is forgotten when the other is changed."""
+    described = re.findall(r"^\| `(vkp_gateway_\w+)`", _read("docs/operating.md"), re.MULTILINE)
+    assert sorted(described) == sorted(set(described))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -168,6 +169,42 @@ def test_missing_python_is_one_line_of_the_makefile() -> None:
     assert done.stderr.startswith("set-up: there is no no-such-python: install Python 3.11 or newer")
 
 
+def test_python_that_cannot_even_read_the_script_is_one_line_of_the_makefile(tmp_path: Path) -> None:
+    """As Python 2, to which what the script says is an error of syntax."""
+    old = tmp_path / "python2"
+    old.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    old.chmod(0o755)
+    done = run("make", "--no-print-directory", "-C", str(ROOT), f"PYTHON={old}", "run-environment", wheels=ROOT)
+    assert done.returncode != 0
+    assert done.stderr.startswith("set-up: Python 3.11 or newer is needed, and ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_is_in_the_place_of_the_environment_is_named(project: Project, tmp_path: Path, kind: str) -> None:
+    """It may be somebody's, so nothing removes it."""
+    if kind == "file":
+        project.folder.touch()
+    else:
+        project.folder.symlink_to(tmp_path)
+    assert one_line(project.set_up("run")) == f"set-up: {project.folder} is in the way: remove it, and run make again"
+
+
+def test_second_set_up_of_a_checkout_says_that_it_waits(project: Project) -> None:
+    """And goes on once the first has ended."""
+    project.folder.touch()
+    first = os.open(project.root, os.O_RDONLY)
+    fcntl.flock(first, fcntl.LOCK_EX)
+    command = (sys.executable, str(project.root / "scripts" / "setup.py"), "run")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as second:
+        assert second.stderr is not None
+        try:
+            assert second.stderr.readline() == "set-up: waiting for another set-up of this checkout\n"
+        finally:
+            os.close(first)
+        assert "in the way" in second.stderr.read()
+
+
 @dataclass
 class Recorded:
     """The script in this process, making and installing nothing but a note of what it would."""
@@ -199,15 +236,21 @@ class Recorded:
         return list(self.done)
 
 
-@pytest.fixture
-def recorded(project: Project, monkeypatch: pytest.MonkeyPatch) -> Recorded:
-    """Load the script of a checkout."""
-    monkeypatch.delenv("SETUP_PIP", raising=False)
+def loaded(project: Project) -> ModuleType:
+    """Return the script of a checkout as a module."""
     spec = importlib.util.spec_from_file_location("setup_script", project.root / "scripts" / "setup.py")
     assert spec is not None
     assert spec.loader is not None
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    return script
+
+
+@pytest.fixture
+def recorded(project: Project, monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    """Load the script of a checkout."""
+    monkeypatch.delenv("SETUP_PIP", raising=False)
+    script = loaded(project)
     made = Recorded(script, project.folder)
     monkeypatch.setattr(script, "_make", made.make)
     monkeypatch.setattr(script._Pip, "run", lambda _pip, *arguments: made.run(*arguments))
@@ -292,11 +335,33 @@ def test_interrupted_way_to_the_big_lock_begins_anew(recorded: Recorded) -> None
 @pytest.mark.parametrize(
     ("said", "advice"),
     [
+        ("Error: [Errno 13] Permission denied: '/checkout/.venv'", "cannot be written"),
+        ("Error: [Errno 30] Read-only file system: '/checkout/.venv'", "cannot be written"),
+        ("Error: [Errno 28] No space left on device", "make room"),
+        ("Error: ensurepip returned non-zero exit status 1.", "apt install python3"),
+    ],
+)
+def test_environment_that_cannot_be_made_is_told_by_what_hinders_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch, said: str, advice: str
+) -> None:
+    """Whoever may not write there is not told to install what is there."""
+    script = loaded(project)
+    monkeypatch.setattr(script, "_run", lambda command: subprocess.CompletedProcess(command, 1, stdout=said))
+    with pytest.raises(script.SetupError) as told:
+        script._make(project.folder)
+    assert advice in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
         (
             "Retrying: NewConnectionError: Connection refused\nERROR: No matching distribution found for x==1",
             "mend the network",
         ),
         ("ERROR: No matching distribution found for x==1", "no wheel of x==1 for Python"),
+        ("ERROR: No matching distribution found for x==1", "see that it reaches its index"),
         ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "an index that you trust"),
         ("ERROR: [Errno 28] No space left on device", "make room"),
         ("something\nERROR: anything else\n\n", "pip download failed: ERROR: anything else"),
