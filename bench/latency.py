@@ -86,5 +86,6 @@ def _goal(lane: Lane, runs: _Runs, direct: str) -> Goal:
         f"added latency at {_JUDGED} requests/s, {lane.name}",
         f"p50 < {_P50} ms, p99 < {_P99:g} ms",
         f"p50 {p50.show(2)}, p99 {p99.show(2)}",
-        p50.middle < _P50 and p99.middle < _P99,
+        # A refusal is quick.
+        p50.middle < _P50 and p99.middle < _P99 and not any(each.bad for each in runs[GATEWAY, _JUDGED]),
     )
