@@ -23,6 +23,28 @@ class ShapeFault(NamedTuple):
     text: str
 
 
+def without_nothing(fields: Fields) -> Fields:
+    """Return a resource, or an object in one, without what says nothing; a null stays that keeps a list aligned with its `_` sibling."""
+    found = {
+        name: _told(value, is_aligned=isinstance(fields.get(_sibling(name)), list)) for name, value in fields.items()
+    }
+    return {name: value for name, value in found.items() if _says(value)}
+
+
+def _told(value: Tree, *, is_aligned: bool = False) -> Tree:
+    if isinstance(value, dict):
+        return without_nothing(value)
+    if not isinstance(value, list):
+        return value
+    items = [_told(one) for one in value]
+    kept = [one if _says(one) else None for one in items if is_aligned or _says(one)]
+    return kept if any(one is not None for one in kept) else None
+
+
+def _sibling(name: str) -> str:
+    return name[1:] if name[:1] == "_" else f"_{name}"
+
+
 class _Every(Container[str]):
     def __contains__(self, name: object) -> bool:
         return True

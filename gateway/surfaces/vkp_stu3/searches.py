@@ -25,7 +25,9 @@ from gateway.surfaces.search import (
 from gateway.surfaces.vkp_r4 import LISTS, searchset
 from translators.contract import Reason, Refused, Tree
 from translators.fhir.invariants import objects
+from translators.fhir.shapes import EVERY_VALUE, shape_fault, without_nothing
 from translators.note import LOINC
+from translators.places import spelled
 from translators.stu3.answers import expressed
 from translators.stu3.composition import CLASSES
 
@@ -119,18 +121,27 @@ def answered(search: Search, resources: tuple[Found, ...]) -> dict[str, Tree]:
     chosen = tuple(
         one for one in resources if one.resource.get("resourceType") != search.kind or _is_meant(search, one.resource)
     )
-    try:
-        told = tuple(one._replace(resource=expressed(one.resource)) for one in chosen)
-    except Refused as refused:
-        if refused.reason is Reason.FORMAT:
-            raise Failure(Fault.NO_ANSWER, f"The answer is no FHIR R4: {refused}", text=UNUSABLE) from None
-        raise Failure(Fault.NOT_SUPPORTED, f"The answer cannot be told in STU3: {refused}") from None
+    told = tuple(one._replace(resource=_expressed(one.resource)) for one in chosen)
     if search.id is None:
         return searchset(search, told)
     found = next((one.resource for one in told if one.resource.get("resourceType") == search.kind), None)
     if found is None:
         raise Failure(Fault.UNRECOGNISED, "There is no such resource", text="Ressursen finnes ikke")
     return found
+
+
+def _expressed(resource: dict[str, Tree]) -> dict[str, Tree]:
+    """Return a resource as STU3 has it; raises `Failure`, of which that for what R4 does not have either may pass."""
+    resource = without_nothing(resource)
+    try:
+        return expressed(resource)
+    except Refused as refused:
+        told = str(refused) if refused.reason is Reason.FORMAT else None
+        if told is None and (fault := shape_fault(resource, EVERY_VALUE)) is not None:
+            told = f"{spelled(resource, fault.path)}: {fault.text}"
+        if told is not None:
+            raise Failure(Fault.NO_ANSWER, f"The answer is no FHIR R4: {told}", text=UNUSABLE) from None
+        raise Failure(Fault.NOT_SUPPORTED, f"The answer cannot be told in STU3: {refused}") from None
 
 
 def _patient(named: Parameters, kind: str) -> PatientKey | None:

@@ -225,6 +225,37 @@ async def test_value_that_soap_would_leave_out_is_refused_by_its_path(start: Sta
             world.forget()
 
 
+@pytest.mark.parametrize("form", ["xml", "json"])
+async def test_what_says_nothing_is_left_out_over_stu3_and_a_code_of_no_list_is_refused(
+    start: Start, form: str
+) -> None:
+    """A record system's null is no failure of ours; a word that R4 does not have either is one of its own, with the alarm."""
+    async with started(start) as (world, epj):
+        nothing = {
+            "gender": None,
+            "birthDate": "",
+            "telecom": [],
+            "address": [{"line": [None], "city": {}}],
+            "active": False,
+        }
+        epj.body = _of_patient(nothing)
+        headers = (("Accept", f"application/fhir+{form}"),)
+        found = tree_of(await get(world, f"Patient?identifier={SOLVEIG}", headers=headers))
+        patient = found["entry"][0]["resource"]
+        assert sorted(patient) == ["active", "identifier", "resourceType"]
+        for changes, place in (
+            ({"name": [{"use": "kallenavn", "text": "x"}]}, "Patient.name[0].use: not a code of name-use"),
+            ({"link": [{"type": "x", "other": {"display": "y"}}]}, "Patient.link[0].type: not a code of link-type"),
+        ):
+            epj.body = _of_patient(changes)
+            before = ANSWERS_REFUSED.labels("gerica")._value.get()
+            answer = await get(world, f"Patient?identifier={SOLVEIG}", headers=headers)
+            issue = tree_of(answer)["issue"][0]
+            assert (answer.status, issue["details"]["coding"][0]["code"]) == (504, "3.1")
+            assert issue["diagnostics"].startswith(f"The answer is no FHIR R4: {place}")
+            assert ANSWERS_REFUSED.labels("gerica")._value.get() == before + 1
+
+
 async def test_list_with_a_patient_whom_few_may_read_is_told_with_the_label_on_every_surface(start: Start) -> None:
     """Whole, so that nobody seems to have no service; what the label asks for is the sender's to do, as with VKP's own answer."""
     label = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.translators.right_resources import KINDS, right_resource, spoil
 from translators.contract import Number
-from translators.fhir.shapes import EVERY_VALUE, shape_fault
+from translators.fhir.shapes import EVERY_VALUE, shape_fault, without_nothing
 from translators.fhir.structure import structure_faults
 
 if TYPE_CHECKING:
@@ -56,6 +56,23 @@ def test_values_are_looked_at_where_that_is_asked_for() -> None:
     assert shape_fault(patient, {"Patient.birthDate"}) is None
     named = [shape_fault(patient, {one}) for one in ("Patient.gender", "Period.end")]
     assert [one.path for one in named if one is not None] == [("gender",), ("name", 0, "period", "end")]
+
+
+def test_what_says_nothing_is_left_out_and_lists_stay_aligned() -> None:
+    """Whatever else is said beside it stays as it is."""
+    named: Any = {
+        "use": "",
+        "family": "Danser",
+        "given": ["Line", None],
+        "_given": [None, {"id": "a"}],
+        "prefix": [" "],
+    }
+    resource: Any = {"resourceType": "Patient", "name": [None, named], "active": False, "gender": None, "contact": [{}]}
+    assert without_nothing(resource) == {
+        "resourceType": "Patient",
+        "name": [{"family": "Danser", "given": ["Line", None], "_given": [None, {"id": "a"}]}],
+        "active": False,
+    }
 
 
 @given(st.randoms(use_true_random=False), st.sampled_from(KINDS))
