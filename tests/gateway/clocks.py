@@ -16,12 +16,27 @@ _TURNS = 20
 
 
 class FakeClock(Clock):
-    """Stands still until a test moves `now`, the true time; `ahead` is how many seconds the wall clock is wrong."""
+    """Stands still until a test moves `now`, the true time; `ahead` is how many seconds the wall clock is wrong.
+
+    It stands at whole microseconds, as a `datetime` does: what is due at a time of this clock is due at that time, and not a
+    fraction of a microsecond later, when nothing moves it any more.
+    """
 
     def __init__(self, now: float = NOW) -> None:
-        self.now = now
+        self._now = now
         self.ahead = 0.0
         super().__init__(lambda: self.now + self.ahead, lambda: self.now - NOW + 1000.0)
+
+    @property
+    def now(self) -> float:
+        """The true time, in seconds since the epoch."""
+        return self._now
+
+    @now.setter
+    def now(self, seconds: float) -> None:
+        """Move it to the first whole microsecond that is not before this time."""
+        microseconds = round(seconds * 1e6)
+        self._now = (microseconds if microseconds / 1e6 >= seconds else microseconds + 1) / 1e6
 
 
 class LoopClock:

@@ -296,6 +296,7 @@ def shown_cutover(w: Words, record: Cutover, offers: Offers, now: float) -> dict
         "history": (told := history(w, record)),
         "stopped_by": told[0]["found"] if record.state is CutoverState.REFUSED else [],
         "offers": offers,
+        "can_go_on": record.ended_at is None,
         "confirm": confirm_name(w, record.plan),
         "more_changed": 0 if record.report is None else len(record.report.changed),
     }

@@ -1,6 +1,6 @@
 """The pages for messages: searched, one with its whole way, and what an operator decides about it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -27,7 +27,6 @@ from gateway.upstreams.epj import RECORD_SYSTEM
 _ONE = "/messages/{reference}"
 _SHARE = f"{_ONE}/shares/{{target}}"
 _FIELDS = ("reference", "municipality", "state", "sender", "information", "mark", "since", "until")
-_DONE = ("release", "discard", "shared", "given-up")
 _Decide = Callable[[web.Request, str], Awaitable[None]]
 """Decides about the message of a request, for a reason; raises `Problem`."""
 _SHARE_KINDS = {
@@ -159,7 +158,7 @@ class MessagePages:
             operates=may(who.grants, Action.OPERATE, municipality),
             payload=payload,
             shares=[{**one, "kind": _SHARE_KINDS.get(one["state"], "")} for one in (message or {}).get("shares", ())],
-            done=done if done in _DONE else "",
+            done=done if done in _done(message) else "",
             address=message_path(reference),
             **{"wrong": {}, "typed": "", **(refusal or {})},
         )
@@ -167,6 +166,23 @@ class MessagePages:
     async def _is_there(self, who: Principal, reference: str) -> bool:
         known = await self._messages.known(who, reference)
         return known is not None or await self._decisions.of(who, reference) is not None
+
+
+def _done(message: dict[str, Any] | None) -> Iterator[str]:
+    """Tell which decisions have been made about a message: a link that says so may be old."""
+    if message is None:
+        return
+    if message["state"] != "quarantined" and any(
+        (one["reason"] or "").startswith("released") for one in message["history"]
+    ):
+        yield "release"
+    if message["state"] == "discarded":
+        yield "discard"
+    states = {one["state"] for one in message.get("shares", ())}
+    if states & {ShareState.WAITING, ShareState.SENDING, ShareState.SHARED}:
+        yield "shared"
+    if ShareState.DISCARDED in states:
+        yield "given-up"
 
 
 def message_path(reference: str) -> str:

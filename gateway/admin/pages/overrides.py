@@ -9,7 +9,7 @@ from gateway.admin.context import LedgerContext
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.overrides import Overrides
 from gateway.admin.pages import route_fields
-from gateway.admin.pages.forms import field, form_of, see_other, version_of
+from gateway.admin.pages.forms import field, form_of, kept, see_other, version_of
 from gateway.admin.pages.overrides_view import filled, override_of, written, wrong_fields
 from gateway.admin.pages.render import page, words
 from gateway.admin.problems import Code, Problem
@@ -71,12 +71,19 @@ class OverridePages:
         return self._one(request, document, filled(document), {})
 
     async def _refused(
-        self, request: web.Request, problem: Problem, wrong: Mapping[str, str], values: dict[str, Any] | None = None
+        self,
+        request: web.Request,
+        problem: Problem,
+        wrong: Mapping[str, str],
+        values: dict[str, Any] | None = None,
+        typed: str = "",
     ) -> web.Response:
         """Return the page of an override as it is now, with why a change of it was refused."""
         now = await self._overrides.one(person(request), request.match_info["id"], Action.VIEW)
         document = self._overrides.document(now)
-        response = self._one(request, document, values or filled(document), wrong, problem.status)
+        response = self._one(
+            request, document, {**(values or filled(document)), "end_reason": typed}, wrong, problem.status
+        )
         response.headers.update(problem.headers)
         return response
 
@@ -128,7 +135,7 @@ class OverridePages:
                 wrong = {"end-reason": words(request).text("wrong_reason")}
             else:
                 wrong = wrong_fields(words(request), problem)
-            return await self._refused(request, problem, wrong)
+            return await self._refused(request, problem, wrong, typed=kept(form, "reason"))
         return see_other(_LIST)
 
     async def _cutovers(self, who: Principal) -> list[dict[str, Any]]:

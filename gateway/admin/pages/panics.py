@@ -76,6 +76,7 @@ class PanicPages:
             vendors=by_name(config.vendors.values()),
             types=[each.value for each in Information],
             typed={name: kept(form, name) for name in ("reason", "text")},
+            holding=next((one["id"] for one in found if one["holds"] and scope and _named(one) == scope), None),
             wrong=wrong,
             address=f"{_LIST}?{urlencode({'scope': scope})}" if wrong else "",
             **previewed,
@@ -95,8 +96,12 @@ class PanicPages:
             "sentences": plan_words.sentences(w, ordered),
             "closes": any(one.effect is Effect.CLOSES for one in cells),
             "may_set": may_operate(who, asked.municipality),
-            "operators": [(w.person(one.name), one.contact) for one in self._panics.operators(asked)],
+            "operators": self._operators(w, asked),
         }
+
+    def _operators(self, w: Words, scope: rules.Scope) -> list[tuple[str, str | None]]:
+        """Return who may turn a panic of a scope on and off, with how to reach them."""
+        return [(w.person(one.name), one.contact) for one in self._panics.operators(scope)]
 
     async def _set(self, request: web.Request) -> web.Response:
         form, w = await form_of(request), words(request)
@@ -122,7 +127,9 @@ class PanicPages:
     async def _show(self, request: web.Request) -> web.Response:
         return await self._one(request, {})
 
-    async def _one(self, request: web.Request, wrong: Mapping[str, str], status: int = 200) -> web.Response:
+    async def _one(
+        self, request: web.Request, wrong: Mapping[str, str], status: int = 200, typed: str = ""
+    ) -> web.Response:
         """Return the page of a panic as it is now, with why turning it off was refused."""
         who = person(request)
         together = await self._panics.one(who, request.match_info["id"], Action.VIEW)
@@ -141,7 +148,9 @@ class PanicPages:
             one=told,
             sent_back=await self._back.offered(who, wanted),
             may_end=told["holds"] and may_operate(who, told["municipality"]),
+            operators=self._operators(words(request), _scope_told(told)),
             wrong=wrong,
+            typed=typed,
         )
 
     async def _end(self, request: web.Request) -> web.Response:
@@ -154,7 +163,7 @@ class PanicPages:
             if problem.code not in told:
                 raise
             where, text = told[problem.code]
-            return await self._one(request, {where: w.text(text)}, problem.status)
+            return await self._one(request, {where: w.text(text)}, problem.status, kept(form, "reason"))
         return see_other(f"{_LIST}/{before[0].name}")
 
 
@@ -163,6 +172,14 @@ def name_of(w: Words, scope: rules.Scope) -> str:
     if scope.municipality is not None:
         return w.municipality(scope.municipality)
     return w.vendor(scope.vendor) if scope.vendor is not None else w.type(scope.information or "")
+
+
+def _named(told: Mapping[str, Any]) -> str:
+    return next((f"{kind}:{told[kind]}" for kind in SCOPES if told[kind]), "")
+
+
+def _scope_told(told: Mapping[str, Any]) -> rules.Scope:
+    return rules.Scope(told["municipality"], told["vendor"], told["information"])
 
 
 def _scope_of(text: str) -> PanicScope:

@@ -173,10 +173,21 @@ async def test_operator_decides_once_and_is_told_what_was_done(shelf: Shelf, olg
     assert [note.action for note in await shelf.audited()] == ["quarantine.release", "quarantine.discard"]
     page = await olga.post("/quarantine/one/release", csrf=await olga.csrf(), reason="Ringt")
     assert page.status == 409
-    assert "Noen andre har alt avgjort det" in page.text
+    assert "Det er allerede avgjort" in page.text
     assert 'data-address="/messages/one"' in page.text
     assert "venter på levering" in page.text
     assert "/release" not in page.text
+
+
+async def test_an_old_link_does_not_say_that_something_was_done(shelf: Shelf, olga: Browser) -> None:
+    """What the page says was done is what the message's history has."""
+    await shelf.quarantined("one")
+    for done in ("release", "discard", "shared", "given-up"):
+        text = (await olga.get(f"/messages/one?done={done}")).text
+        assert not any(said in text for said in ("Meldingen er ", "Målingene sendes", "Delingen er")), done
+    await olga.post("/quarantine/one/release", csrf=await olga.csrf(), reason="Ringt")
+    assert "Meldingen er frigitt" in (await olga.get("/messages/one?done=release")).text
+    assert "Meldingen er forkastet" not in (await olga.get("/messages/one?done=discard")).text
 
 
 async def test_decision_needs_a_reason_and_the_page_itself(shelf: Shelf, olga: Browser, vera: Browser) -> None:

@@ -226,7 +226,7 @@ async def test_change_of_what_somebody_else_has_changed_is_refused(olga: Browser
     for change in ("change", "end"):
         page = await send(olga, f"{path}/{change}", FORM, text="Sist.", version="1")
         assert (page.status, page.headers["ETag"]) == (412, '"2"')
-        assert "Noen andre har endret eller avsluttet overstyringen i mellomtiden." in page.text
+        assert "Overstyringen er endret eller avsluttet i mellomtiden." in page.text
         assert "<dd>Først.</dd>" in page.text
         assert f'data-address="{path}"' in page.text
         assert 'name="version" value="2"' in page.text
@@ -238,8 +238,17 @@ async def test_change_of_what_somebody_else_has_changed_is_refused(olga: Browser
     for change, version, status in (("end", "2", 303), ("change", "3", 409), ("end", "3", 409)):
         page = await send(olga, f"{path}/{change}", FORM, version=version)
         assert page.status == status
-    assert "Noen andre har endret eller avsluttet overstyringen i mellomtiden." in page.text
+    assert "Overstyringen er endret eller avsluttet i mellomtiden." in page.text
     assert f'action="{path}/' not in page.text
+
+
+async def test_reason_for_ending_is_kept_when_that_is_refused(olga: Browser, shelf: Shelf) -> None:
+    """It need not be written again; what may be a patient's number is not shown again."""
+    del shelf
+    path = f"{LIST}/{(await made(olga))['id']}"
+    for reason, is_kept in (("Rettet hos leverandøren", True), (PATIENT, False)):
+        page = await send(olga, f"{path}/end", {"version": "7", "reason": reason})
+        assert (page.status in (400, 412), f'value="{reason}"' in page.text) == (True, is_kept)
 
 
 async def test_ended_override_is_listed_below(olga: Browser, office: Office, shelf: Shelf) -> None:
@@ -289,9 +298,12 @@ async def test_viewer_sees_and_has_no_forms(olga: Browser, vera: Browser, shelf:
         page = await vera.get(path)
         assert (page.status, page.text.count("<form")) == (200, 1)
         assert action(page, "/logout")
+    assert "En operatør for kommunen kan endre eller avslutte den." in (await vera.get(f"{LIST}/{one['id']}")).text
+    everywhere = await made(olga, municipality=None, information=["notat"])
+    assert "En operatør for alle kommuner kan" in (await vera.get(f"{LIST}/{everywhere['id']}")).text
     for path, form in ((LIST, FORM), (f"{LIST}/{one['id']}/end", FORM)):
         assert (await send(vera, path, form)).status == 403
-    assert len(await shelf.audited()) == 2
+    assert len(await shelf.audited()) == 3
 
 
 async def test_forms_need_the_page_itself(olga: Browser, shelf: Shelf) -> None:

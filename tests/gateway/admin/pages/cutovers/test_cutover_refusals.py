@@ -79,7 +79,7 @@ async def test_who_steers_too_late_is_told_what_happened(nora: Browser, arne: Br
     await approve(arne, plan["hash"])
     page = await click(nora, f"{PAGE}/{action}", version=version, reason="Vi venter", at="2026-12-01T06:00")
     assert page.status == 412
-    assert "Noen andre har endret dette i mellomtiden." in why(page)
+    assert "Dette er endret i mellomtiden." in why(page)
     assert "Nå er den «godkjent»." in why(page)
     assert hidden(page, "version") != version
     again = await click(nora, f"{PAGE}/{action}", version=hidden(page, "version"), reason="Vi", at="2026-12-01T06:00")
