@@ -11,6 +11,7 @@ from translators.fhir.elements import r4
 from translators.fhir.invariants import objects_of_list
 from translators.fhir.json_codec import encode
 from translators.fhir.primitives import is_instant
+from translators.identity import content_digest
 from translators.information import information_of
 from translators.made import made, plain, written
 from translators.note import Said, composition, labels_of, time_of
@@ -88,23 +89,17 @@ def note_entry(
     return new_entry(seed, "composition", note, "composition-of-a-document")
 
 
-def wrapped(entries: list[Entry], seed: str, settings: Settings) -> dict[str, Tree]:
+def wrapped(entries: list[Entry], settings: Settings) -> dict[str, Tree]:
     """Return the document for resources that came without a Bundle; all but the resources is derived."""
     resources = [entry.resource for entry in entries]
-    ordered = [note_entry(entries, seed, None, settings), *in_order(entries)]
-    identifier = _identifier(resources[0])
-    # Any other identifier may be that of an alarm, which its follow-up has too.
-    is_own = (
-        identifier is not None
-        and plain(identifier.get("system")) == UUID_SYSTEM
-        and is_uuid(plain(identifier["value"]))
-    )
-    own: Tree = {name: plain(value) for name, value in identifier.items()} if identifier and is_own else None
+    # By all that they say: of one resource there may be several messages, as when a supervision begins and when it ends.
+    own = content_digest({"resourceType": "Bundle", "entry": [{"resource": written(one)} for one in resources]}).hex()
+    ordered = [note_entry(entries, own, None, settings), *in_order(entries)]
     labels = labels_of(resources)
     return {
         "resourceType": made("Bundle", _RULE),
         **({"meta": made(labels, _RULE)} if labels else {}),
-        "identifier": made(own or {"system": UUID_SYSTEM, "value": new_url(seed, "document")}, _RULE),
+        "identifier": made({"system": UUID_SYSTEM, "value": new_url(own, "document")}, _RULE),
         "type": made("document", _RULE),
         "timestamp": made(instant(time_of(resources, settings.received), settings), _RULE),
         "entry": [{"fullUrl": one.url, "resource": one.resource} for one in ordered],

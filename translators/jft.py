@@ -37,7 +37,7 @@ def addressed(message: Message, settings: Settings) -> Message:
     if kind not in _WRAPPED:
         raise Refused(Reason.UNSUPPORTED, "JFT takes Bundle, Composition and MedicationDispense", kind)
     seed = seed_of(message.tree)
-    tree = wrapped([lone_entry(message.tree, seed)], seed, settings)
+    tree = wrapped([lone_entry(message.tree, seed)], settings)
     found = settled(tree)
     coverage = replace(message.coverage, derived=message.coverage.derived + found.leaves)
     moved = [replace(one, path=f"{_WRAPPED_AT}{one.path.removeprefix(kind)}") for one in message.derived]

@@ -14,6 +14,8 @@ from translators.placed import Sources
 
 _ANY = "*"
 """In the table: whatever the value is."""
+_STATUSES = frozenset({"docStatus", "status"})
+"""Of some types R4 has no modifier in these, and they say all the same whether something happened."""
 _LABELS = ("code", "category", "type", "vaccineCode", "medicationCodeableConcept")
 
 
@@ -21,18 +23,19 @@ _LABELS = ("code", "category", "type", "vaccineCode", "medicationCodeableConcept
 class _Words:
     types: Mapping[str, str]
     statuses: Mapping[str, Mapping[str, str]]
-    modifiers: Mapping[str, frozenset[str]]
-    """The modifiers of each type of resource, by their paths below it."""
+    told: Mapping[str, frozenset[str]]
+    """What a note tells of each type of resource, by the paths below it: its modifiers, and its status where that is none."""
 
 
 @cache
 def _words() -> _Words:
     table = json.loads(resources.files("translators").joinpath("note_statuses.json").read_text(encoding="utf-8"))
-    modifiers: dict[str, set[str]] = {}
-    for path in rules.r4().modifiers:
+    told: dict[str, set[str]] = {}
+    of_r4 = rules.r4()
+    for path in of_r4.modifiers | {path for path in of_r4.codes if path.partition(".")[2] in _STATUSES}:
         kind, _, below = path.partition(".")
-        modifiers.setdefault(kind, set()).add(below)
-    return _Words(table["types"], table["statuses"], {kind: frozenset(found) for kind, found in modifiers.items()})
+        told.setdefault(kind, set()).add(below)
+    return _Words(table["types"], table["statuses"], {kind: frozenset(found) for kind, found in told.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def _statuses(resource: dict[str, Tree], kind: str, label: str | None) -> Status
 def _of_resource(resource: dict[str, Tree], kind: str, path: str, label: str | None) -> str | None:
     words = _words()
     said: list[str] = []
-    for below in sorted(words.modifiers.get(kind, ())):
+    for below in sorted(words.told.get(kind, ())):
         for value, where in _values(resource, below.split("."), path):
             of, code = (value.element, value.code) if isinstance(value, FormerStatus) else (f"{kind}.{below}", value)
             said.append(_said(words.statuses.get(of, {}), code, where))

@@ -175,7 +175,7 @@ class _Newer:
         lone = lone_entry(whole, seed_of(whole))
         entries = self._resource(Part(root, lone.link, lone.url))
         is_same = len(entries) == 1 and entries[0].kind == whole["resourceType"]
-        return entries[0].resource if is_same else wrapped(entries, seed_of(whole), self._settings)
+        return entries[0].resource if is_same else wrapped(entries, self._settings)
 
     def bundle(self) -> dict[str, Tree]:
         """Return the Bundle with its entries in their order, and what was made of them after those."""

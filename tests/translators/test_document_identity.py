@@ -24,6 +24,12 @@ OF_MANY: list[dict[str, Any]] = [
 ]
 """What a sender may give each of its resources anew for every patient, or all that is about one alarm."""
 
+OF_ONE: list[dict[str, Any]] = [
+    {"identifier": [{"system": "urn:ietf:rfc:3986", "value": "urn:uuid:5b0e1f9e-93a5-4ee0-8f1e-1f0b1a6f7a11"}]},
+    {"id": "5b0e1f9e-93a5-4ee0-8f1e-1f0b1a6f7a11"},
+]
+"""What is one resource's alone, in every message about it."""
+
 
 def _example(name: str) -> dict[str, Any]:
     tree: dict[str, Any] = json.loads(
@@ -64,11 +70,23 @@ def test_what_is_made_for_two_messages_of_one_id_has_urls_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("surface", LONE)
-def test_uuid_of_the_sender_is_what_a_document_is_known_by(surface: str) -> None:
-    """It is the resource's alone."""
-    own = "urn:uuid:5b0e1f9e-93a5-4ee0-8f1e-1f0b1a6f7a11"
-    known = {"identifier": [{"system": "urn:ietf:rfc:3986", "value": own}]}
-    assert _urls(_example(LONE[surface]) | known, surface)[0] == own
+@pytest.mark.parametrize("known_by", [*OF_MANY, *OF_ONE], ids=["id", "identifier", "both", "alarm", "uuid", "uuid-id"])
+def test_two_messages_of_one_resource_become_two_documents(surface: str, known_by: dict[str, Any]) -> None:
+    """A supervision that has begun, and its end: a record system that knows the first must not take the second for it again."""
+    begun = _example(LONE[surface]) | known_by | {"status": "in-progress"}
+    ended = begun | {"status": "finished"}
+    (one, its), (other, others) = _urls(begun, surface), _urls(ended, surface)
+    assert one != other
+    assert its[0] != others[0]
+
+
+@pytest.mark.parametrize("surface", LONE)
+@pytest.mark.parametrize("known_by", OF_ONE, ids=["uuid", "uuid-id"])
+def test_the_same_resource_again_becomes_the_same_document(surface: str, known_by: dict[str, Any]) -> None:
+    """However its sender writes it, so that a record system can tell that it has it."""
+    sent = _example(LONE[surface]) | known_by
+    stored = dict(reversed(sent.items())) | {"meta": {**sent.get("meta", {}), "lastUpdated": "2026-12-24T03:10:00Z"}}
+    assert _urls(sent, surface) == _urls(sent, surface) == _urls(stored, surface)
 
 
 def test_two_notes_with_files_of_one_msgid_become_two_documents() -> None:

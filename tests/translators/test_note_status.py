@@ -55,16 +55,21 @@ def test_every_code_of_an_element_that_has_words_has_them() -> None:
     """Codes as R4 has them; what was entered in error gets no note."""
     for path, row in TABLE["statuses"].items():
         codes = rules.r4().codes.get(path)
-        if path in rules.r4().modifiers and codes:
+        if codes:
             assert set(row) == codes - {ENTERED_IN_ERROR}, path
-        assert path in rules.r4().modifiers, path
+        assert path in rules.r4().modifiers or _is_status(path), path
         assert path.split(".")[0] in TABLE["types"], path
 
 
+def _is_status(path: str) -> bool:
+    return path.partition(".")[2] in ("docStatus", "status")
+
+
 def test_a_type_that_has_words_has_them_for_each_of_its_modifiers() -> None:
-    """None is passed over because another one has words."""
+    """None is passed over because another one has words; a status that is no modifier says as well what did not happen."""
+    every = rules.r4().modifiers | set(filter(_is_status, rules.r4().codes))
     for kind in TABLE["types"]:
-        of_kind = {path for path in rules.r4().modifiers if path.split(".")[0] == kind and path.count(".") == 1}
+        of_kind = {path for path in every if path.split(".")[0] == kind and path.count(".") == 1}
         assert of_kind == {path for path in TABLE["statuses"] if path.split(".")[0] == kind}, kind
 
 
@@ -119,3 +124,18 @@ def test_a_modifier_of_a_data_type_is_no_matter_of_the_note() -> None:
     patient: dict[str, Any] = {"resourceType": "Patient", "identifier": [{"use": "old", "value": "1"}]}
     weight: dict[str, Any] = {"resourceType": "Observation", "valueQuantity": {"comparator": "<"}}
     assert [statuses(one, None).own for one in (patient, weight)] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [("final", None), ("cancelled", "Risikovurdering: avbrutt, uten resultat")]
+)
+def test_a_status_that_is_no_modifier_is_told(status: str, words: str | None) -> None:
+    """What people wrote of it would read as if it had come to that."""
+    assert statuses({"resourceType": "RiskAssessment", "status": status}, None).own == words
+
+
+def test_a_status_that_is_no_modifier_and_has_no_words_is_refused_by_its_place() -> None:
+    """As any other that says what a note of ours cannot."""
+    with pytest.raises(Refused) as caught:
+        statuses({"resourceType": "Slot", "status": "busy"}, None)
+    assert caught.value.path == "Slot.status"

@@ -277,7 +277,7 @@ def _alone(root: Cursor, codes: SenderCodes, settings: Settings) -> _Rebuilt:
     else:
         entries = _renewed(part, codes, "")
     is_whole = len(entries) == 1 and entries[0].kind in _ALONE
-    return _Rebuilt(entries[0].resource if is_whole else wrapped(entries, seed, settings))
+    return _Rebuilt(entries[0].resource if is_whole else wrapped(entries, settings))
 
 
 def _urn(header: _Header) -> str:
