@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 import click
 
 from gateway.cli.admin_client import AdminClient, admin_options, print_list
-from gateway.cli.options import cursor_option, limit_option
+from gateway.cli.options import READABLE, cursor_option, limit_option
 from gateway.cli.output import VKP_SUCCESS, plain, print_json, print_lines
 from gateway.counting import counted
 from gateway.routing.route import POLICIES, line_of
@@ -38,7 +38,7 @@ def head(*, client: AdminClient) -> None:
 
 
 @audit.command()
-@click.option("--head", "kept", type=click.File("rb"), metavar="FILE", help="What `audit head` printed before.")
+@click.option("--head", "kept", type=READABLE, metavar="FILE", help="What `audit head` printed before.")
 @admin_options
 def verify(*, client: AdminClient, kept: BinaryIO | None) -> None:
     """Say whether every entry is as it was written, and none is missing; exit 1 if not."""
@@ -65,7 +65,7 @@ def _read_head(kept: BinaryIO) -> dict[str, Any]:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        raise click.UsageError("--head: not what `audit head` printed.")
+        raise click.UsageError("--head is not what `audit head` printed; give the file that it was kept in.")
     return document
 
 

@@ -47,16 +47,22 @@ def copy(to: Path, path: str, *, as_json: bool) -> None:
     if file is None:
         raise click.ClickException("store is PostgreSQL: make the copy with pg_dump --format=custom.")
     if not file.is_file():
-        raise click.ClickException(f"There is no ledger at {file} yet.")
+        raise click.ClickException(
+            f"There is no ledger at {file}; name the configuration of the one to copy with --config."
+        )
     try:
         to.touch(mode=0o600, exist_ok=False)
     except OSError as error:
-        raise click.ClickException(f"{to} cannot be made: {error.strerror}.") from None
+        raise click.ClickException(
+            f"{to} cannot be made ({error.strerror}); give a file that is not there yet, in a folder that is yours."
+        ) from None
     try:
         _copy(file, to)
     except (OSError, sqlite3.Error) as error:
         to.unlink()
-        raise click.ClickException(f"The ledger cannot be copied to {to}: {reason_of(error)}.") from None
+        raise click.ClickException(
+            f"The ledger cannot be copied to {to} ({reason_of(error)}); make room there, or, where the ledger is damaged, restore it from an older copy."
+        ) from None
     if as_json:
         print_json({"ok": True, "file": str(to), "at": when(began)})
         return

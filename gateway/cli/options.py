@@ -27,7 +27,23 @@ class _Time(click.DateTime):
             self.fail("give a time with its offset, as 2026-12-01T08:00+01:00.", param, ctx)
 
 
+class _Readable(click.File):
+    """A file that is read, or standard input by a hyphen."""
+
+    def __init__(self) -> None:
+        super().__init__("rb")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the open file; a refusal says what to do about it."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as refusal:
+            reason = refusal.message.rpartition(": ")[2]
+            self.fail(f"{value} cannot be read ({reason}); give a file that this user may read.", param, ctx)
+
+
 TIME = _Time()
+READABLE = _Readable()
 municipality_option = click.option("--municipality", metavar="NAME|ORGNR", help="An orgnr or short name.")
 reason_option = click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the audit.")
 cursor_option = click.option("--cursor", metavar="CURSOR", help="Go on from here, as the list before said.")

@@ -49,7 +49,9 @@ def serve(path: str, dev_login: bool, last_good: bool, admin_port: int | None) -
     except StartupError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
-        raise click.ClickException(f"cannot listen: {error.strerror}") from None
+        raise click.ClickException(
+            f"cannot listen: {error.strerror}; end what listens there, or change listen in {path}."
+        ) from None
 
 
 async def _serve(  # noqa: PLR0913 - how it was started

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from gateway.cli.configuration import find_municipality, find_sender, usable
-from gateway.cli.options import config_option, json_option
+from gateway.cli.options import READABLE, config_option, json_option
 from gateway.cli.output import print_json
 from gateway.config.directory import envelope_of
 from gateway.config.model import Config
@@ -49,7 +49,7 @@ _SURFACES = {surface.NAME: surface for surface in SURFACES}
 @click.option("--sender", metavar="ID", help="A vkp-id or HER-id; its system's name goes along.")
 @config_option
 @json_option
-@click.argument("message", type=click.File("rb"), metavar="FILE|-")
+@click.argument("message", type=READABLE, metavar="FILE|-")
 def translate(  # noqa: PLR0913 - the options of the command
     *,
     surface: str,
@@ -95,7 +95,7 @@ def _shared(translation: Translation, config: Config, orgnr_or_name: str | None,
     """Return what is shared with PMD of a message once JFT has accepted it, with what is left out among the losses."""
     municipality = find_municipality(config, orgnr_or_name)
     if municipality is None or municipality.kommunenummer is None:
-        raise click.UsageError("--to pmd needs --municipality, with a kommunenummer in routes.yaml")
+        raise click.UsageError("--to pmd needs --municipality, with a kommunenummer in routes.yaml.")
     if translation.refusal is not None or not translation.calls or translation.patient is None:
         return translation
     pmd = of_kind(PmdUpstream, config.upstreams.values())

@@ -61,7 +61,9 @@ async def test_copy_has_what_was_written_last(config: Path, tmp_path: Path) -> N
 def test_nothing_is_overwritten_and_nothing_half_is_left(config: Path, tmp_path: Path) -> None:
     """Exit 1 with what is wrong: no ledger, a file that is there, a ledger that is damaged."""
     to = tmp_path / "copy.db"
-    assert "There is no ledger" in copied(config, to).output
+    said = copied(config, to).output
+    assert "There is no ledger" in said
+    assert "with --config" in said
     (tmp_path / "ledger.db").write_bytes(b"no database at all" * 1000)
     damaged = copied(config, to)
     assert (damaged.exit_code, "is no ledger, or is damaged" in damaged.output, to.exists()) == (1, True, False)

@@ -7,7 +7,9 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli.main import main
 from tests.gateway.world import message, stu3_message
 
 if TYPE_CHECKING:
@@ -265,3 +267,18 @@ def test_what_is_shared_with_pmd_is_shown(run: Callable[..., Result], routes_fil
     unnamed = run("translate", *to_pmd[:4], "-", stdin=message("measurement"))
     assert "--municipality" in unnamed.output
     assert unnamed.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("translate", "--surface", "vkp-r4", "--to", "jft"), ("audit", "verify", "--head")],
+    ids=lambda words: words[0],
+)
+@pytest.mark.parametrize(("name", "why"), [("none", "No such file or directory"), (".", "Is a directory")])
+def test_file_that_cannot_be_read_is_told_with_what_to_do(
+    tmp_path: Path, arguments: tuple[str, ...], name: str, why: str
+) -> None:
+    """In one sentence, exit 2."""
+    result = CliRunner().invoke(main, [*arguments, str(tmp_path / name)])
+    assert result.exit_code == 2
+    assert f"{tmp_path / name} cannot be read ({why}); give a file that this user may read." in result.output
