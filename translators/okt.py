@@ -137,7 +137,8 @@ def _date(fields: dict[str, Tree], name: str, path: str) -> str | None:
 
 def _flag(fields: dict[str, Tree], name: str, path: str) -> bool:
     value = fields.get(name)
-    if value is not None and not isinstance(value, bool):
+    is_absent = value is None or (isinstance(value, str) and not value.strip())
+    if not is_absent and not isinstance(value, bool):
         _refuse(f"{path}.{name}", "true or false is expected")
     return value is True
 

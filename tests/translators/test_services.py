@@ -46,6 +46,16 @@ def _services_or_refusal(body: bytes) -> tuple[Service, ...] | str:
         return str(refused)
 
 
+@pytest.mark.parametrize("empty", ["", " ", None], ids=str)
+def test_an_empty_text_is_absent_also_where_true_or_false_stands(empty: str | None) -> None:
+    """As OKT says of all that it leaves out; any other text there refuses the answer."""
+    message = {"startDate": "2022-06-20", "iplosCode": {"iplosCodeValue": "06"}}
+    told = {**message, "temporaryCessation": empty, "needsCaption": empty}
+    assert services_of(_event([told]), NUMBER) == services_of(_event([message]), NUMBER)
+    with pytest.raises(Refused, match=r"^OktEvent.oktMessages\[0\].needsCaption: true or false is expected"):
+        services_of(_event([{**message, "needsCaption": "nei"}]), NUMBER)
+
+
 @pytest.mark.slow
 @given(st.lists(RIGHT | WRONG, max_size=4))
 def test_an_event_becomes_valid_resources_for_every_service_or_is_refused_without_a_value(messages: list[Any]) -> None:
