@@ -72,7 +72,8 @@ class Step:
 
     def _is_concept(self, coding: Fields) -> bool:
         system, code = coding.get("system"), coding.get("code")
-        return isinstance(system, str) and self.concepts is not None and code in self.concepts.get(system, ())
+        known = self.concepts.get(system, frozenset()) if self.concepts is not None and isinstance(system, str) else ()
+        return isinstance(code, str) and code in known
 
 
 @dataclass(slots=True, eq=False)

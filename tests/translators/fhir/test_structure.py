@@ -199,6 +199,19 @@ def test_tabs_and_line_ends_are_characters_of_fhir() -> None:
 often = settings(suppress_health_check=list(HealthCheck))
 
 
+@pytest.mark.parametrize("odd", [["active"], {"x": "active"}, True], ids=str)
+def test_code_of_a_closed_list_that_is_no_text_is_told_by_its_place(odd: Any) -> None:
+    """Whatever stands there, and by the quick way too."""
+    system = "http://terminology.hl7.org/CodeSystem/condition-clinical"
+    condition: Any = {
+        "resourceType": "Condition",
+        "subject": {"display": "x"},
+        "clinicalStatus": {"coding": [{"system": system, "code": odd}]},
+    }
+    assert structure_faults(condition)[0].path == ("clinicalStatus", "coding", 0, "code")
+    assert not is_right(condition)
+
+
 @often
 @given(st.randoms(use_true_random=False), st.sampled_from(KINDS))
 def test_a_right_resource_of_any_type_is_right_by_every_judge(random: Random, kind: str) -> None:
