@@ -12,6 +12,7 @@ from gateway.cli.main import main
 from gateway.config.schema import SECTIONS, Section
 from gateway.errors import WORDINGS, Fault
 from gateway.observability import metrics
+from gateway.pipeline.context import CorrelationIds
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -196,3 +197,22 @@ def test_each_metric_has_one_row() -> None:
     """Of two, one is forgotten when the other is changed."""
     described = re.findall(r"^\| `(vkp_gateway_\w+)`", _read("docs/operating.md"), re.MULTILINE)
     assert sorted(described) == sorted(set(described))
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_every_metric_in_a_document_exists(path: Path) -> None:
+    """An alarm that is copied from a page rings; what the change log tells of may be gone since."""
+    collected = list(metrics.REGISTRY.collect())
+    known = {f"{metric.name}_total" if metric.type == "counter" else metric.name for metric in collected}
+    used = set(re.findall(r"\bvkp_gateway_\w+", path.read_text(encoding="utf-8")))
+    assert path.name == "CHANGELOG.md" or used <= known
+
+
+def test_references_in_examples_have_the_form_of_real_ones() -> None:
+    """Ten hexadecimal digits of the process, and a number."""
+    page = _read("docs/operating.md")
+    shown = re.findall(r"^vkp-gateway (?:messages show|quarantine \w+|resend) ([0-9a-f-]{8,})", page, re.MULTILINE)
+    assert shown
+    form = re.compile(r"[0-9a-f]{10}-[0-9a-f]{6}")
+    assert form.fullmatch(CorrelationIds().next())
+    assert all(form.fullmatch(each) for each in shown)

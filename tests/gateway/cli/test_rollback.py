@@ -141,6 +141,18 @@ async def test_send_may_wait_for_the_end(ask: Ask, scene: Scene) -> None:
     assert (again["id"], again["progress"]) == (lines[0][1], "done")
 
 
+async def test_who_watches_sees_how_far_reading_and_sending_are(
+    ask: Ask, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On standard error, as of all long work at a terminal; never with `--json`."""
+    monkeypatch.setattr("gateway.cli.output.shows_progress", lambda *, as_json: not as_json)
+    await scene.delivered()
+    assert (await ask("export", *HAVNES, "--json")).stderr == ""
+    assert "Messages" in (await ask("export", *HAVNES)).stderr
+    result = await ask("send", *HAVNES, *SURE, "--wait")
+    assert (result.exit_code, "Messages" in result.stderr) == (0, True)
+
+
 @pytest.mark.slow
 async def test_what_gives_up_while_it_is_waited_for_is_exit_1(ask: Ask, scene: Scene) -> None:
     """With why."""
