@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from gateway.counting import counted
+from gateway.ledger import cutovers as store
 from gateway.ledger.cutovers import Row
 from gateway.migration.cells import Cells
 from gateway.migration.cutover_plan import Plan, decoded, encoded, hash_of
@@ -71,9 +72,9 @@ NEXT: dict[CutoverState, frozenset[CutoverState]] = {
 }
 """Which states may follow; every other change is a defect."""
 
-EXECUTED = frozenset({CutoverState.SWITCHED, CutoverState.WATCHING, CutoverState.FINISHED})
+EXECUTED = frozenset(map(CutoverState, store.EXECUTED))
 """Its routes lie over those of the file, until it is retired."""
-WAITING = frozenset({CutoverState.SUBMITTED, CutoverState.APPROVED, CutoverState.DRAINING, CutoverState.MISSED})
+WAITING = frozenset(map(CutoverState, store.WAITING))
 """Its routes may still come to lie over those of the file as the plan says."""
 CHANGEABLE = frozenset(
     {CutoverState.SUBMITTED, *(state for state, later in NEXT.items() if CutoverState.SUBMITTED in later)}
