@@ -45,6 +45,11 @@ READ_AT = Gauge(
     "When it was last seen whether the rules that people set have changed: an alarm when it is a minute ago.",
     registry=REGISTRY,
 )
+GENERATION = Gauge(
+    "vkp_gateway_generation",
+    "How many tables of routes the process has taken since it started.",
+    registry=REGISTRY,
+)
 
 _AGAIN = 5.0
 """Seconds until what could not be applied is tried again."""
@@ -168,7 +173,8 @@ class ActiveRoutes:
         self._told = told
         self._intervals = intervals
         self._clock = clock
-        self._generations = Generations()
+        self._generation = 0
+        """How many tables were taken."""
         self._of_file = of_file
         self.active = ActiveTable(of_file)
         """What the messages of the running configuration read."""
@@ -187,7 +193,7 @@ class ActiveRoutes:
 
     def over(self, of_file: RouteTable, layers: Layers) -> ActiveTable:
         """Return another file's routes under these layers, to be taken next."""
-        return ActiveTable(of_file.with_layers(layers, self._generations.next))
+        return ActiveTable(of_file.with_layers(layers, self._generation + 1))
 
     def take(self, of_file: RouteTable, active: ActiveTable) -> int:
         """Go on with the routes of another file, and with what `over` made of them; return its number."""
@@ -230,13 +236,14 @@ class ActiveRoutes:
 
     def _apply(self, layers: Layers) -> None:
         """From now on every new message follows these layers."""
-        self.active.table = self._of_file.with_layers(layers, self._generations.next)
+        self.active.table = self._of_file.with_layers(layers, self._generation + 1)
         self._taken(self.active.table.layers)
 
     def _taken(self, layers: Layers) -> int:
-        generation = self._generations.taken()
-        self._told(generation, layers)
-        return generation
+        self._generation += 1
+        GENERATION.set(self._generation)
+        self._told(self._generation, layers)
+        return self._generation
 
 
 def _says(agreed: RouteTable, change: Change, now: datetime) -> bool:
@@ -247,28 +254,3 @@ def _says(agreed: RouteTable, change: Change, now: datetime) -> bool:
     ]
     modes = {one.route.mode if one.route is not None and one.layer is Layer.OVERRIDE else None for one in cells}
     return modes == {change.after.mode}
-
-
-GENERATION = Gauge(
-    "vkp_gateway_generation",
-    "How many tables of routes the process has taken since it started.",
-    registry=REGISTRY,
-)
-
-
-class Generations:
-    """Numbers the tables of one process, from 1."""
-
-    def __init__(self) -> None:
-        self.number = 0
-
-    @property
-    def next(self) -> int:
-        """The number that the table which is taken next will have."""
-        return self.number + 1
-
-    def taken(self) -> int:
-        """Return the number of a table that is in use from now on."""
-        self.number += 1
-        GENERATION.set(self.number)
-        return self.number

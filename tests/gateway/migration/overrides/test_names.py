@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from gateway.migration.override_rules import etag, new_name, versions_of
-from gateway.runtime.active_routes import Generations
 
 
 def test_every_name_is_another() -> None:
@@ -23,10 +22,3 @@ def test_if_match_names_versions(field: str, versions: set[int]) -> None:
     """Only strong ones that are numbers."""
     assert versions_of(field) == versions
     assert versions_of(etag(7)) == {7}
-
-
-def test_tables_are_counted() -> None:
-    """From 1, in each process."""
-    generations = Generations()
-    assert [generations.taken() for _ in range(3)] == [1, 2, 3]
-    assert generations.number == 3
