@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from translators.contract import Reason, Refused, Repair, RepairedText, Tree
 from translators.entry_links import EntryLinks, is_patient_search, links_to, searched_identifiers
+from translators.fhir.invariants import as_list
 from translators.fhir.json_codec import encode
 from translators.fhir.moments import is_within
 from translators.made import leaves_as_they_came
@@ -231,9 +232,9 @@ def _named(resource: dict[str, Tree]) -> Iterator[_Named]:
     if kind != "Bundle":
         yield from _of_resource(resource, kind, ())
         return
-    entries = [entry for entry in _list(resource.get("entry")) if isinstance(entry, dict)]
+    entries = [entry for entry in as_list(resource.get("entry")) if isinstance(entry, dict)]
     links = (EntryLinks(entries),)
-    for index, entry in enumerate(_list(resource.get("entry"))):
+    for index, entry in enumerate(as_list(resource.get("entry"))):
         inner = entry.get("resource") if isinstance(entry, dict) else None
         if isinstance(entry, dict) and isinstance(inner, dict):
             path = f"Bundle.entry[{index}].resource"
@@ -248,13 +249,13 @@ def _of_resource(resource: dict[str, Tree], path: str, links: tuple[Container[ob
     """Go through the places of one resource; `links` are those of the resources around it, one set for each level."""
     contained: list[dict[str, Tree]] = []
     if "contained" in resource:
-        contained = [inner for inner in _list(resource["contained"]) if isinstance(inner, dict)]
+        contained = [inner for inner in as_list(resource["contained"]) if isinstance(inner, dict)]
         links = (*links, frozenset(f"#{inner.get('id')}" for inner in contained))
     if resource.get("resourceType") == "Patient":
         own = list(_identifiers(resource.get("identifier"), f"{path}.identifier"))
         yield _Named(path, own, is_elsewhere=True, is_patient=True)
     for name in _PATIENT_ELEMENTS:
-        for reference in _list(resource[name]) if name in resource else ():
+        for reference in as_list(resource[name]) if name in resource else ():
             if isinstance(reference, dict):
                 identifiers = list(_identifiers(reference.get("identifier"), f"{path}.{name}.identifier"))
                 link = reference.get("reference")
@@ -313,7 +314,7 @@ def _with_patients(tree: dict[str, Tree]) -> Iterator[tuple[str, dict[str, Tree]
     if kind != "Bundle":
         yield from _inner_with_patients(tree, kind, {})
         return
-    entries = [(index, one) for index, one in enumerate(_list(tree.get("entry"))) if isinstance(one, dict)]
+    entries = [(index, one) for index, one in enumerate(as_list(tree.get("entry"))) if isinstance(one, dict)]
     held = [(f"Bundle.entry[{index}].resource", entry, entry.get("resource")) for index, entry in entries]
     # Of two that one link leads to, the one without a number is the doubtful one.
     found = sorted((one for one in held if _is_patient(one[2])), key=lambda one: not _is_numbered(one[2]))
@@ -326,7 +327,7 @@ def _with_patients(tree: dict[str, Tree]) -> Iterator[tuple[str, dict[str, Tree]
 def _inner_with_patients(
     resource: dict[str, Tree], path: str, patients: dict[str, dict[str, Tree]]
 ) -> Iterator[tuple[str, dict[str, Tree], dict[str, dict[str, Tree]]]]:
-    contained = [one for one in _list(resource.get("contained")) if isinstance(one, dict)]
+    contained = [one for one in as_list(resource.get("contained")) if isinstance(one, dict)]
     known = {**patients, **{f"#{one.get('id')}": one for one in contained if _is_patient(one)}}
     yield path, resource, known
     for index, one in enumerate(contained):
@@ -359,7 +360,7 @@ def _others(resource: dict[str, Tree]) -> Iterator[tuple[str, dict[str, Tree]]]:
 
 def _focused(sections: Tree, path: str) -> Iterator[tuple[str, dict[str, Tree]]]:
     """Go through whom sections of a note are about, where that is not whom the note is."""
-    for index, section in enumerate(_list(sections)):
+    for index, section in enumerate(as_list(sections)):
         # Few have either, and a note may have many sections.
         if isinstance(section, dict) and ("focus" in section or "section" in section):
             at = f"{path}[{index}]" if isinstance(sections, list) else path
@@ -368,19 +369,13 @@ def _focused(sections: Tree, path: str) -> Iterator[tuple[str, dict[str, Tree]]]
 
 
 def _each(value: Tree, path: str) -> Iterator[tuple[str, dict[str, Tree]]]:
-    for index, one in enumerate(_list(value)):
+    for index, one in enumerate(as_list(value)):
         if isinstance(one, dict):
             yield (f"{path}[{index}]" if isinstance(value, list) else path), one
 
 
 def _identifiers(value: Tree, path: str) -> Iterator[PatientIdentifier]:
-    for identifier in _list(value):
+    for identifier in as_list(value):
         if isinstance(identifier, dict) and (number := identifier.get("value")) is not None:
             is_old = identifier.get("use") == "old"
             yield PatientIdentifier(f"{path}.value", str(identifier.get("system", "")), str(number), is_old)
-
-
-def _list(value: Tree) -> list[Tree]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from translators.contract import Made, Tree
 from translators.fhir.elements import Element, Release, r4
+from translators.fhir.invariants import as_list
 from translators.fhir.plan import value_name
 
 RULE = "kept-in-extension"
@@ -47,7 +48,7 @@ def _of_fields(fields: Mapping[str, Tree], owner: str, release: Release, *, is_o
     row = release.types[owner]
     for name in dict.fromkeys(name.removeprefix("_") for name in fields):
         url = Made(url_of(owner, name, release) if is_outer else release.without_type(owner, name), RULE)
-        values, siblings = _items(fields.get(name)), _items(fields.get(f"_{name}"))
+        values, siblings = as_list(fields.get(name)), as_list(fields.get(f"_{name}"))
         for index in range(max(len(values), len(siblings))):
             value = values[index] if index < len(values) else None
             sibling = siblings[index] if index < len(siblings) else None
@@ -60,13 +61,7 @@ def _content(value: Tree, sibling: Tree, element: Element, release: Release) -> 
         own = {name: field for name, field in value.items() if name in ("id", "_id", "extension")}
         inside = {name: value[name] for name in value if name not in own}
         nested = list(_of_fields(inside, element.type, release, is_outer=False))
-        inner = [*_items(own.pop("extension", None)), *nested]
+        inner = [*as_list(own.pop("extension", None)), *nested]
         return {**own, **({"extension": inner} if inner else {})}
     found = {value_name(element.type): value, f"_{value_name(element.type)}": sibling}
     return {name: content for name, content in found.items() if content is not None}
-
-
-def _items(value: Tree) -> list[Tree]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]

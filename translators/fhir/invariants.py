@@ -81,6 +81,18 @@ def objects(value: Tree) -> Iterator[Fields]:
             yield one
 
 
+def listed(value: Tree) -> list[Tree]:
+    """Return an array as it is; none of anything else."""
+    return value if isinstance(value, list) else []
+
+
+def as_list(value: Tree) -> list[Tree]:
+    """Return an array as it is, one value as an array of it, and none of nothing."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
 def objects_of_list(value: Tree) -> list[Fields]:
     """Return the objects of an array; none of anything else."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

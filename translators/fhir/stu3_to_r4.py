@@ -8,6 +8,7 @@ from importlib import resources
 from typing import TypeAlias
 
 from translators.contract import Made, Number, RepairedText, Tree
+from translators.fhir.invariants import listed
 
 TYPE_OF_R4 = "type-of-r4"
 """The repair of a value that stands in R4 as another type; what R4 asks for beside it is derived by the same rule."""
@@ -99,13 +100,9 @@ def _referred(backbone: Tree, kind: str, keep: Keep) -> Tree:
     reference = dict(found) if isinstance(found, dict) else {}
     if "identifier" in others and "identifier" not in reference:
         reference["identifier"] = others.pop("identifier")
-    own = [*_list(reference.pop("extension", None)), *_list(others.pop("extension", None))]
+    own = [*listed(reference.pop("extension", None)), *listed(others.pop("extension", None))]
     more = [*own, *(keep(others, kind) if others else [])]
     return {**reference, **({"extension": more} if more else {})} or None
-
-
-def _list(value: Tree) -> list[Tree]:
-    return value if isinstance(value, list) else []
 
 
 _CONVERSIONS: dict[tuple[str, str], Conversion] = {

@@ -13,6 +13,7 @@ from translators.contract import Reason, Refused, Tree
 from translators.fhir import rules
 from translators.fhir.corrections import RENEWED
 from translators.fhir.elements import ELEMENT, Element, r4, stu3
+from translators.fhir.invariants import as_list, listed
 from translators.fhir.plan import value_name
 from translators.fhir.stu3_to_r4 import renaming
 from translators.places import printable_name
@@ -77,7 +78,7 @@ def _object(value: Tree, old: str, new: str, path: str) -> Fields:
         kept[name] = value[name]
         del result[name]
     if kept:
-        result["extension"] = [*_list(result.get("extension")), *_extensions(kept, old, path)]
+        result["extension"] = [*listed(result.get("extension")), *_extensions(kept, old, path)]
     return _with_older_urls(new, result)
 
 
@@ -99,7 +100,7 @@ def _moved(kind: str, value: Fields, path: str) -> Fields:
     ]
     others = [one for one in identifiers if one not in old]
     rest = {name: field for name, field in value.items() if name != "identifier"}
-    return {**rest, **({"identifier": others} if others else {}), "extension": [*_list(value.get("extension")), *told]}
+    return {**rest, **({"identifier": others} if others else {}), "extension": [*listed(value.get("extension")), *told]}
 
 
 def _holds(element: Element, place: Element) -> bool:
@@ -168,7 +169,7 @@ def _extensions(kept: Mapping[str, Tree], owner: str, path: str) -> list[Tree]:
         value = _AS_URI.get(value_name(element.type), value_name(element.type))
         if "." in element.type or value not in stu3().types["Extension"]:
             raise Refused(Reason.UNSUPPORTED, "STU3 has no place for it", where)
-        items, siblings = _items(kept.get(stem)), _items(kept.get(f"_{stem}"))
+        items, siblings = as_list(kept.get(stem)), as_list(kept.get(f"_{stem}"))
         for index in range(max(len(items), len(siblings))):
             one: Fields = {"url": f"http://hl7.org/fhir/4.0/StructureDefinition/extension-{owner}.{stem}"}
             if index < len(items) and items[index] is not None:
@@ -179,10 +180,6 @@ def _extensions(kept: Mapping[str, Tree], owner: str, path: str) -> list[Tree]:
                 one[f"_{value}"] = _object(siblings[index], ELEMENT, ELEMENT, where)
             found.append(one)
     return found
-
-
-def _items(value: Tree) -> list[Tree]:
-    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _with_older_urls(kind: str, fields: Fields) -> Fields:
@@ -215,7 +212,3 @@ _OLDER_SYSTEMS = {new: old for old, new in RENEWED.items()}
 def _older_system(url: str) -> str:
     table = _HL7_TABLE.fullmatch(url)
     return f"http://hl7.org/fhir/{table[1]}/{table[2]}" if table else _OLDER_SYSTEMS.get(url, url)
-
-
-def _list(value: Tree) -> list[Tree]:
-    return value if isinstance(value, list) else []

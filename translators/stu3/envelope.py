@@ -6,6 +6,7 @@ from translators.contract import Tree
 from translators.fhir.cross_version import RULE as KEPT
 from translators.fhir.cross_version import extensions
 from translators.fhir.elements import stu3
+from translators.fhir.invariants import listed
 from translators.source import Cursor
 from translators.stu3.parts import taken
 from translators.terminology import code_system
@@ -52,7 +53,7 @@ def opened(header: Cursor) -> Envelope:
     if header.parent is not None:
         header.parent.use("fullUrl")
     contained, own = header.take("contained"), header.take("extension")
-    return Envelope([*_items(own), *_kept(header, "MessageHeader")], _items(contained), labels)
+    return Envelope([*listed(own), *_kept(header, "MessageHeader")], listed(contained), labels)
 
 
 def taken_off(bundle: Cursor, header: Cursor, *, keeps_time: bool) -> Envelope:
@@ -85,7 +86,7 @@ def _labels(meta: Cursor | None) -> dict[str, list[Tree]]:
     """Read what an envelope's `meta` says, and return what of it goes further."""
     if meta is None:
         return {}
-    labels = {name: _items(meta.take(name)) for name in _LABELS}
+    labels = {name: listed(meta.take(name)) for name in _LABELS}
     _use_plain(meta, *_USED_OF_META)
     return labels
 
@@ -118,8 +119,4 @@ def _kept(at: Cursor, kind: str, *but: str) -> list[Tree]:
 
 
 def _with(fields: dict[str, Tree], more: dict[str, list[Tree]]) -> dict[str, Tree]:
-    return {**fields, **{name: [*_items(fields.get(name)), *found] for name, found in more.items() if found}}
-
-
-def _items(value: Tree) -> list[Tree]:
-    return value if isinstance(value, list) else []
+    return {**fields, **{name: [*listed(fields.get(name)), *found] for name, found in more.items() if found}}
