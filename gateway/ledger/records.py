@@ -52,7 +52,13 @@ NEXT: dict[MessageState, frozenset[MessageState]] = {
         }
     ),
     MessageState.DELIVERING: frozenset(
-        {MessageState.DELIVERED, MessageState.HELD, MessageState.REFUSED, MessageState.QUARANTINED}
+        {
+            MessageState.DELIVERED,
+            MessageState.HELD,
+            MessageState.REFUSED,
+            MessageState.RETURNED,
+            MessageState.QUARANTINED,
+        }
     ),
     MessageState.DELIVERED: frozenset({MessageState.READ, MessageState.ACKNOWLEDGED, MessageState.RETURNING}),
     MessageState.READ: frozenset({MessageState.ACKNOWLEDGED, MessageState.RETURNING}),

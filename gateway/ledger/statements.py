@@ -189,13 +189,17 @@ DELIVERED = _into(MessageState.DELIVERED, _AFTER_SENDING).values(
     looks=0,
 )
 _OURS = M.owner == bindparam("node")
+# VKP took it from its sender while it was with us, and the service has not got it: it is not delivered once more.
+_AT_VKP = and_(M.status.is_not(None), ~M.possible_duplicate, bindparam("unclear", type_=Boolean).is_(false()))
 HELD_AGAIN = (
     _into(MessageState.HELD, [MessageState.DELIVERING], _OURS)
     .values(
+        state=case((_AT_VKP, literal(MessageState.RETURNED.value)), else_=literal(MessageState.HELD.value)),
+        payload=case((_AT_VKP, null()), else_=M.payload),
         owner=None,
         lease=None,
         told=True,
-        due=bindparam("next_try"),
+        due=case((_AT_VKP, null()), else_=bindparam("next_try")),
         attempts=M.attempts + bindparam("counted"),
         tries=M.tries + 1,
         possible_duplicate=or_(M.possible_duplicate, bindparam("unclear", type_=Boolean)),

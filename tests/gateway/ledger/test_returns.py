@@ -297,6 +297,17 @@ async def test_what_vkp_is_known_to_have_is_known_late(ledger: Ledger, returns: 
     assert not await returns.returned(other, 200)
 
 
+@pytest.mark.parametrize("is_unclear", [False, True])
+async def test_what_vkp_took_while_it_was_being_delivered_is_not_held_again(ledger: Ledger, is_unclear: bool) -> None:
+    """JFT has not got it, and VKP has; where JFT may have it too, a person sees that it is held."""
+    message = await brought_to(ledger, MessageState.DELIVERING, "first", identity="identity", copy="copy", **R4)
+    await ledger.note_passed([PassedNote(account("repeat"), ("identity", "copy"), 200, NOW)])
+    await ledger.held(message, "JFT answered 503", next_try=NOW, unclear=is_unclear)
+    written = await row(ledger, message)
+    assert written.state == (MessageState.HELD if is_unclear else MessageState.RETURNED)
+    assert (written.payload is None, written.due is None) == (not is_unclear, not is_unclear)
+
+
 async def _item(returns: Returns, reference: str) -> Any:
     found = await returns.one(reference)
     assert found is not None
