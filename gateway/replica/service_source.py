@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy import Connection
 
 from gateway.config.model import Municipality
@@ -27,6 +28,8 @@ from gateway.times import DAY, Clock, day_of, when
 from translators.contract import Tree
 from translators.patient import NATIONAL_SYSTEMS
 from translators.services import episode_of_care
+
+log = structlog.get_logger()
 
 CheckPatients = Callable[[Connection, str], object]
 """Raises `Failure` while the copy of a municipality's patients is missing or too old: who is not in it may be one of them then."""
@@ -126,6 +129,7 @@ class ServiceSource:
         except LedgerUnavailable as error:
             raise Failure(Fault.UNAVAILABLE, f"The copy cannot be read: {error}") from None
         except PayloadUnreadable as error:
+            log.error("replica.unreadable", reason=str(error))  # noqa: TRY400 - the place says nothing
             raise Failure(Fault.UNAVAILABLE, f"The copy cannot be read: it was {error}") from None
 
     def _find(self, connection: Connection, search: Search, municipality: Municipality) -> tuple[Tree, ...]:

@@ -7,10 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from sqlalchemy import update
 
 from gateway.config.model import ServicesFrom
 from gateway.config.upstreams import Sweep
 from gateway.errors import Fault
+from gateway.ledger.tables import REPLICA_SERVICE
 from gateway.model import Rate
 from gateway.observability.metrics import SERVICES_WITHOUT_PATIENT, UNANSWERED
 from gateway.replica import feeds
@@ -336,6 +338,21 @@ async def test_file_is_taken_in_when_it_changes_and_one_that_is_wrong_changes_no
     assert await services.refusal(number=SOMEBODY, codes="TA", municipality=FROM_FILE) is Fault.NO_SERVICE
     feed = await services.database.read(lambda connection: read_feed(connection, "havnes", "file"))
     assert (feed.fresh_at, feed.asked) == (services.clock.now, 1)
+
+
+async def test_services_that_cannot_be_read_are_a_temporary_error_and_an_alarm(
+    services: SweptCopy, logged: Logged
+) -> None:
+    """As patients are: their key is gone, or somebody has changed the database."""
+    await services.swept()
+    await services.database.write(
+        lambda each: each.execute(
+            update(REPLICA_SERVICE).where(REPLICA_SERVICE.c.sealed.is_not(None)).values(sealed=b"k.x")
+        )
+    )
+    assert await services.refusal(number=SOMEBODY, codes="TA") is Fault.UNAVAILABLE
+    assert len(logged.named("replica.unreadable")) == 1
+    assert SOMEBODY not in logged.everything()
 
 
 async def test_node_whose_lease_was_taken_writes_nothing(services: SweptCopy, file: ServiceFile) -> None:
