@@ -174,9 +174,7 @@ class Returner:
                 job.selection.municipality,
                 {str(name): number for name, number in job.counts.items()},
             )
-            log.info(
-                "returning.ended", job=job.id, municipality=municipality, how=ended.value, why=job.why, counts=counts
-            )
+            log.info("return.ended", job=job.id, municipality=municipality, how=ended.value, why=job.why, counts=counts)
 
     async def _through(self, job: Job) -> Progress:
         """Go through the selection once."""

@@ -216,3 +216,13 @@ def test_references_in_examples_have_the_form_of_real_ones() -> None:
     form = re.compile(r"[0-9a-f]{10}-[0-9a-f]{6}")
     assert form.fullmatch(CorrelationIds().next())
     assert all(form.fullmatch(each) for each in shown)
+
+
+def test_every_event_of_the_log_is_explained() -> None:
+    """Whoever sees one in the log, or looks for what to alarm on, finds what it says; defects are explained together."""
+    sources = (path.read_text(encoding="utf-8") for path in ROOT.glob("gateway/**/*.py"))
+    call = re.compile(r"\blog\.(?:debug|info|warning|error|exception|critical)\(\s*\"([^\"]+)\"")
+    events = {name for source in sources for name in call.findall(source) if not name.endswith(".defect")}
+    pages = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("docs/*.md"))
+    assert len(events) > 100
+    assert {name for name in events if f"`{name}`" not in pages} == set()

@@ -30,7 +30,9 @@ async def check_documents(config: Config, http: HelseIdHttp) -> list[Finding]:
         await issuer.discovery()
     except HelseIdUnavailable as error:
         return [wrong("HelseID discovery", f"{config.helseid.issuer}: {error}", _NETWORK)]
-    found = [fine("HelseID discovery", f"{config.helseid.issuer} names itself and addresses of its own")]
+    found = [
+        fine("HelseID discovery", f"{config.helseid.issuer} names itself as issuer, and only addresses of its own")
+    ]
     found.append(await _keys(issuer))
     found.append(clock(issuer.ahead))
     return found
