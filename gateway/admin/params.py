@@ -41,6 +41,13 @@ class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cursor: Word | None = None
 
 
+class Narrowed(Page, frozen=True, forbid_unknown_fields=True):
+    """Which part of a list, and of which municipality."""
+
+    municipality: Word | None = None
+    """Short name or orgnr."""
+
+
 class ListQuery(Page, frozen=True, forbid_unknown_fields=True):
     """Which messages are to be listed."""
 

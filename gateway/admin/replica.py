@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from gateway.admin.context import LedgerContext, reach, short_name
 from gateway.admin.endpoints import Endpoint, Needs, Once, person
-from gateway.admin.params import Page, ReasonBody, Word, of_body, of_query, part_of, reason_of
+from gateway.admin.params import Narrowed, ReasonBody, of_body, of_query, part_of, reason_of
 from gateway.admin.problems import Code, Problem
 from gateway.admin.rule_service import may_operate
 from gateway.auth.people.principal import Principal
@@ -21,13 +21,6 @@ from gateway.times import when_any
 log = structlog.get_logger()
 
 _CURSOR = "copy:"
-
-
-class CopiesQuery(Page, frozen=True, forbid_unknown_fields=True):
-    """Which copies are wanted."""
-
-    municipality: Word | None = None
-    """Short name or orgnr."""
 
 
 class RebuildBody(ReasonBody, frozen=True, forbid_unknown_fields=True):
@@ -50,7 +43,7 @@ class Copies:
                 *("GET", "/api/v1/replica", self._list, Needs.role(Action.VIEW)),
                 summary="The local copies of patients and services: how old each is, and how far the next one has come",
                 answer="copies next",
-                query=CopiesQuery,
+                query=Narrowed,
             ),
             Endpoint(
                 *("POST", "/api/v1/replica/{municipality}/rebuild", self._rebuild, Needs.role(Action.OPERATE)),
@@ -90,7 +83,7 @@ class Copies:
         return {"municipality": name, "generation": number}
 
     async def _list(self, request: web.Request) -> web.Response:
-        asked = of_query(request, CopiesQuery)
+        asked = of_query(request, Narrowed)
         part, more = part_of(await self.listed(person(request), asked.municipality), asked, _CURSOR)
         return web.json_response({"copies": [document(one) for one in part], "next": more})
 

@@ -10,9 +10,8 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from gateway.admin.context import LedgerContext, Reach, actor, log_action, reach, short_name
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, person
 from gateway.admin.params import (
-    Page,
+    Narrowed,
     ReasonBody,
-    Word,
     of_body,
     of_query,
     part_of,
@@ -34,13 +33,6 @@ from gateway.times import when, when_any
 
 _ROOT = "/api/v1"
 _CURSOR = "route:"
-
-
-class Narrowed(Page, frozen=True, forbid_unknown_fields=True):
-    """Of which municipality routes are shown, and which part of them."""
-
-    municipality: Word | None = None
-    """Short name or orgnr."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,29 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from gateway.config.model import Config, Municipality
 from gateway.model import GOES_NEW, JOURNALING, Information, Mode
 from gateway.routing.diff import Change, Effect, changed_cells, effect_of
 from gateway.routing.index import EVERY_INFORMATION, Buckets, winner
 from gateway.routing.layers import Layer, Layers, Rule
+from gateway.routing.replay import OfCell
 from gateway.routing.route import Route
 from gateway.routing.table import RouteTable
-
-
-class OfCell(Protocol):
-    """What is told of one cell; None is not known, or not said by the message."""
-
-    @property
-    def municipality(self) -> str | None: ...  # noqa: D102 - as in an envelope
-    @property
-    def vendor(self) -> str | None: ...  # noqa: D102 - likewise
-    @property
-    def system(self) -> str | None: ...  # noqa: D102 - likewise
-    @property
-    def information(self) -> str | None: ...  # noqa: D102 - likewise
-
 
 Told = TypeVar("Told", bound=OfCell)
 

@@ -13,7 +13,20 @@ from gateway.routing.route import Route
 from gateway.routing.table import RouteTable
 
 
-class Past(Protocol):
+class OfCell(Protocol):
+    """What is told of one cell; None is not known, or not said by the message."""
+
+    @property
+    def municipality(self) -> str | None: ...  # noqa: D102 - as in Envelope
+    @property
+    def vendor(self) -> str | None: ...  # noqa: D102 - likewise
+    @property
+    def system(self) -> str | None: ...  # noqa: D102 - likewise
+    @property
+    def information(self) -> str | None: ...  # noqa: D102 - likewise
+
+
+class Past(OfCell, Protocol):
     """What the decision log keeps of a message; nothing in it says who the patient is."""
 
     @property
@@ -23,21 +36,8 @@ class Past(Protocol):
 
     @property
     def surface(self) -> str: ...  # noqa: D102 - as in Envelope
-
-    @property
-    def municipality(self) -> str | None: ...  # noqa: D102 - likewise
-
     @property
     def sender(self) -> str | None: ...  # noqa: D102 - likewise
-
-    @property
-    def vendor(self) -> str | None: ...  # noqa: D102 - likewise
-
-    @property
-    def system(self) -> str | None: ...  # noqa: D102 - likewise
-
-    @property
-    def information(self) -> str | None: ...  # noqa: D102 - likewise
 
     @property
     def mode(self) -> str | None:
