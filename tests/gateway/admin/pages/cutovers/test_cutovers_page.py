@@ -222,6 +222,7 @@ async def test_approving_is_not_offered_to_who_wrote_the_plan_nor_to_others(worl
         page = await browser.get(PAGE)
         assert (offered(page, "approve"), "så noen andre" in page.text) == (False, False)
         assert ("Du kan se planen." in page.text) == (browser is vera)
+        assert ("Godkjennere for dem kan godkjenne den" in page.text) == (browser is vera)
         assert (await click(browser, f"{PAGE}/approve", hash=plan["hash"])).status == 403
         assert (await click(browser, f"{PAGE}/reject", hash=plan["hash"], reason="Nei")).status == 403
     assert (await nora.get(ONE)).json["approvals"] == []
