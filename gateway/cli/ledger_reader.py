@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -10,9 +10,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.cli.configuration import sqlite_file
 from gateway.cli.output import progress, shows_progress
 from gateway.ledger.database import reason_of
-from gateway.ledger.decision_log import PastDecision, last_seen, past
 from gateway.routing.replay import Replay, replayed
 from gateway.routing.table import RouteTable
+
+if TYPE_CHECKING:
+    from gateway.ledger.decision_log import PastDecision
 
 T = TypeVar("T")
 
@@ -53,13 +55,16 @@ def replayed_log(
     connection: Connection, since: float, tables: tuple[RouteTable, RouteTable], *, as_json: bool
 ) -> Replay:
     """Say what the decisions since a time, in seconds since the epoch, would be by the second table instead of the first."""
+    # It brings the metrics; `explain` reads a ledger without them.
+    from gateway.ledger.decision_log import last_seen, past  # noqa: PLC0415 - said above
+
     old, new = tables
     messages = sum(one.messages for one in last_seen(connection, since)) if shows_progress(as_json=as_json) else 0
     with progress("Decisions", messages, as_json=as_json) as more:
         return replayed(_followed(past(connection, since), more), new, old)
 
 
-def _followed(decisions: Iterable[PastDecision], more: Callable[[int], None]) -> Iterator[PastDecision]:
+def _followed(decisions: "Iterable[PastDecision]", more: Callable[[int], None]) -> "Iterator[PastDecision]":
     for one in decisions:
         yield one
         more(1)
