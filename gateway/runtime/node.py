@@ -46,6 +46,7 @@ from translators.translate import prepare
 log = structlog.get_logger()
 
 _SWITCH = 0.0005
+_NO_ANSWER = "the file system does not answer: look at the mounts of routes.yaml, keys and certificates"
 
 
 class Node:
@@ -117,10 +118,8 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._reloads, return_exceptions=True)
         outbox, replica = self._ledger.outbox, self._replica
-        background = [
-            *([outbox.finish()] if outbox is not None else []),
-            *([replica.stop()] if replica is not None else []),
-        ]
+        background = [outbox.finish()] if outbox is not None else []
+        background += [replica.stop()] if replica is not None else []
         await asyncio.gather(self._server.stop(), *background)
         if self._running is not None:
             self._running.comparer.close()
@@ -385,9 +384,6 @@ class Node:
         if found != self._file and is_whole:
             self._file = found
             self._reload_soon()
-
-
-_NO_ANSWER = "the file system does not answer: look at the mounts of routes.yaml, keys and certificates"
 
 
 def _listens_elsewhere(before: Config, after: Config) -> bool:
