@@ -15,6 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from gateway.ledger import database
@@ -58,6 +59,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Draw few examples of a property in `make test`, and many in `make test-slow`; keep the tests' files in memory."""
     _Watch.shown = os.dup(2)  # as long as pytest captures nothing
     config.add_cleanup(faulthandler.cancel_dump_traceback_later)
+    # Where nobody has configured the log, an exception would be drawn with all its variables: half a second each.
+    structlog.dev.ConsoleRenderer.get_active().exception_formatter = structlog.dev.plain_traceback
     if _has_room_in_memory():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
     settings.load_profile({"not slow": "sample", "slow": "sweep"}.get(config.option.markexpr, "usual"))
