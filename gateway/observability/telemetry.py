@@ -29,7 +29,7 @@ _LOG_DELAY = 0.1
 """Seconds that messages are gathered."""
 _TOGETHER = 64
 """Messages that are written together at most: with more, those that come meanwhile would notice."""
-_DOTTED = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]*+)++")
+_DOTTED = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]++\.[A-Za-z0-9_.-]*+")
 """What may end in a JWT: each begins at one place alone, so that a long text is gone through once."""
 _JWT, _SHORTEST_HEADER = "eyJ", 11
 _API_TOKEN = re.compile(r"vkpgw_[A-Za-z0-9_-]{8,}")

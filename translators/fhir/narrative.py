@@ -14,9 +14,10 @@ from translators.fhir.xhtml import DIV, XHTML
 from translators.fhir.xml_parser import parse, tag_of
 
 _ENTITY = r"&(?:amp|lt|gt|quot|apos);"
-_INLINE = rf"(?:[^<>&\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]++|<br ?/>|{_ENTITY})*+"
-_PLAIN = re.compile(rf'<div xmlns="http://www\.w3\.org/1999/xhtml">(?:{_INLINE}(?:<p>{_INLINE}</p>)?+)*+</div>')
-"""Most narratives: paragraphs, lines and text. Any other is parsed."""
+_INLINE = rf"[^<>&\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]++|<br ?/>|{_ENTITY}"
+_PLAIN = re.compile(rf'<div xmlns="http://www\.w3\.org/1999/xhtml">(?:{_INLINE}|<p>(?:{_INLINE})*</p>)*</div>')
+"""Most narratives: paragraphs, lines and text. Any other is parsed, and so is a long one: each of its pieces would take memory here."""
+_LONGEST_PLAIN = 20_000
 _SAYS_SOMETHING = re.compile(r">\s*+[^<\s]")
 
 
@@ -63,7 +64,7 @@ _XML = "{http://www.w3.org/XML/1998/namespace}"
 
 def narrative_fault(div: str) -> str | None:
     """Return what is wrong with a div, in words that hold nothing of it, or None."""
-    if _PLAIN.fullmatch(div):
+    if len(div) <= _LONGEST_PLAIN and _PLAIN.fullmatch(div):
         return None if _SAYS_SOMETHING.search(div) else "a narrative without any text (txt-2)"
     try:
         root = parse(div.encode("utf-8", "surrogatepass")).root

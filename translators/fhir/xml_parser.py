@@ -15,7 +15,9 @@ BLANKS = " \t\r\n"
 # Only in a narrative is text between elements text; without one, a third of the time goes into blanks that say nothing.
 _NARRATIVE = b"div"
 _DECLARED = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]*)""")
-_DOCTYPE = re.compile(rb"(?:\s|<\?(?:[^?]|\?(?!>))*+\?>|<!--(?:[^-]|-(?!->))*+-->)*+<!DOCTYPE")
+_GAP = re.compile(rb"\s*+")
+_BEFORE_A_DOCTYPE = ((b"<?", b"?>"), (b"<!--", b"-->"))
+"""Instructions and comments, by how they begin and end (XML 1.0, section 2.8)."""
 
 _NAMES = Names()
 
@@ -45,7 +47,7 @@ def parse(data: bytes, *, keeps_blanks: bool = False) -> Document:
     body = text.lstrip(BLANKS.encode())
     lines_before = text.count(b"\n", 0, len(text) - len(body))
     _refuse_encoding(data, body)
-    if _DOCTYPE.match(body):
+    if _has_doctype(body):
         raise Refused(Reason.FORMAT, "a DOCTYPE is not allowed")
     try:
         familiar = _NAMES.are_familiar(body)
@@ -84,6 +86,23 @@ def _parser(*, keeps_blanks: bool) -> etree.XMLParser:
         remove_pis=True,
         remove_blank_text=not keeps_blanks,
     )
+
+
+def _has_doctype(body: bytes) -> bool:
+    """Tell whether a DOCTYPE is the first of a text after instructions and comments, before anything reads it."""
+    at = _end_of_gap(body, 0)
+    while found := next((each for each in _BEFORE_A_DOCTYPE if body.startswith(each[0], at)), None):
+        begins, ends = found
+        end = body.find(ends, at + len(begins))
+        if end < 0:
+            return False
+        at = _end_of_gap(body, end + len(ends))
+    return body.startswith(b"<!DOCTYPE", at)
+
+
+def _end_of_gap(body: bytes, at: int) -> int:
+    gap = _GAP.match(body, at)
+    return gap.end() if gap is not None else at
 
 
 def _refuse_encoding(data: bytes, body: bytes) -> None:
