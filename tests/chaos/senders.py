@@ -61,7 +61,10 @@ class Line:
         self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, raw: bytes) -> tuple[int, bytes] | None:
-        """Send a request; None when no whole answer came; raises `ConnectionRefusedError` when nobody is there."""
+        """Send a request; None when no whole answer came; raises `ConnectionError` when no connection was made.
+
+        A connection that waits to be taken while the node is killed is reset; without a node it is refused.
+        """
         if self._open is None:
             self._open = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._open
@@ -110,7 +113,7 @@ async def attempt(message: Message, raw: bytes, line: Line) -> int | None:
     """Send a message once, keep what its sender learns, and return the answer's status."""
     try:
         answer = await line.ask(raw)
-    except ConnectionRefusedError:
+    except ConnectionError:
         return None
     if answer is None:
         message.unclear += 1
