@@ -7,11 +7,9 @@ import faulthandler
 import gc
 import math
 import os
-import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -108,22 +106,23 @@ def copied_tables() -> Iterator[None]:
 
     How they are made is tested in `test_migrations.py`, where this is undone.
     """
-    turn = Lock()
-    with closing(sqlite3.connect(":memory:", check_same_thread=False)) as made, pytest.MonkeyPatch.context() as patch:
+    made = b""
+    with pytest.MonkeyPatch.context() as patch:
 
         def copied(engine: Engine) -> None:
+            nonlocal made
             if engine.dialect.name != "sqlite":
                 migrate(engine)
                 return
-            with closing(engine.raw_connection()) as connection, turn:
-                file = connection.driver_connection
-                is_new = file.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-                if is_new and made.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
-                    made.backup(file)
-                    return
-                migrate(engine)
-                if is_new:
-                    file.backup(made)
+            path = Path(engine.url.database or "")
+            is_new = path.is_file() and path.stat().st_size == 0
+            if is_new and made:
+                path.write_bytes(made)
+                return
+            migrate(engine)
+            if is_new:
+                with closing(engine.raw_connection()) as connection:
+                    made = connection.driver_connection.serialize()
 
         patch.setattr(database, "migrate", copied)
         yield

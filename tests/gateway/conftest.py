@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import shutil
@@ -30,11 +31,16 @@ from tests.gateway.clocks import LoopClock
 from tests.gateway.wire import RawUpstream
 from tests.gateway.world import CLIENT_ID, ROUTES, Logged, World, registration
 from tests.ports import free_ports
+from translators import translate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from gateway.times import Clock
+
+
+_prepare_once = functools.cache(translate.prepare)
+"""What a process does at its start, and each of the tests' gateways in this one would do again."""
 
 
 @pytest.fixture(scope="session")
@@ -91,8 +97,9 @@ def keys_of_a_gateway(tmp_path_factory: pytest.TempPathFactory, client_key: ECKe
 
 @pytest.fixture
 def folder_with_keys(tmp_path: Path, keys_of_a_gateway: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a folder for a gateway that runs in the tests' own process, whose collector is calm already."""
+    """Make a folder for a gateway that runs in the tests' own process, whose collector is calm and tables are ready already."""
     monkeypatch.setattr(node, "calm_collector", lambda: None)
+    monkeypatch.setattr(node, "prepare", _prepare_once)
     return Path(shutil.copytree(keys_of_a_gateway, tmp_path, dirs_exist_ok=True))
 
 
