@@ -6,7 +6,7 @@ behind a ServiceCode is the municipality's to say (`partner_profile`); which typ
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
+from html import escape
 
 from translators.contract import Number, Tree
 from translators.patient import system_of
