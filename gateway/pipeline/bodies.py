@@ -11,7 +11,7 @@ from msgspec import Struct
 from gateway.errors import Failure, Fault
 from gateway.surfaces.base import Content, Facts, Operation, Surface
 from gateway.surfaces.registry import SURFACES
-from gateway.worker_main import Question, main
+from gateway.worker.main import Question, main
 from translators.contract import (
     Call,
     InformationName,

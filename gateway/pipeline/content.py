@@ -21,8 +21,8 @@ from gateway.pipeline import bodies
 from gateway.pipeline.bodies import BodyAnswer, BodyQuestion
 from gateway.pipeline.identify import Identified, Identifier
 from gateway.surfaces.base import Content
-from gateway.worker_main import Question
-from gateway.worker_process import (
+from gateway.worker.main import Question
+from gateway.worker.process import (
     ProcessDefect,
     ProcessLost,
     ProcessNotStarted,

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from gateway.worker_main import Question, main
-from gateway.worker_process import WorkerProcess
+from gateway.worker.main import Question, main
+from gateway.worker.process import WorkerProcess
 from translators.contract import Reason, Refused
 from translators.pit import PitPage, page_of
 

@@ -13,7 +13,7 @@ from gateway.config.upstreams import PitUpstream
 from gateway.proxy.http_client import Answer
 from gateway.upstreams.page_process import PageProcess
 from gateway.upstreams.service_caller import AnswerRefused, ServiceCaller, ServiceUnavailable
-from gateway.worker_process import ProcessLost
+from gateway.worker.process import ProcessLost
 from translators.contract import Call, Refused
 from translators.pit import PATH, PitPatient, next_of, page_of
 

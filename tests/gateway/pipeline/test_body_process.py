@@ -13,7 +13,7 @@ from gateway.errors import Failure, Fault
 from gateway.pipeline.bodies import BodyAnswer, BodyQuestion, answered
 from gateway.pipeline.content import LARGE, Worker
 from gateway.surfaces import vkp_r4
-from gateway.worker_process import ProcessDefect, ProcessLost, ProcessNotStarted, ProcessTooSlow
+from gateway.worker.process import ProcessDefect, ProcessLost, ProcessNotStarted, ProcessTooSlow
 from tests.gateway.world import message
 from translators.contract import Settings
 from translators.national_number import TEST_KINDS

@@ -24,8 +24,8 @@ from gateway.runtime import build
 from gateway.surfaces.base import AnswerContext, Content
 from gateway.surfaces.paths import path_of
 from gateway.surfaces.registry import SURFACES
-from gateway.worker_main import framed, serve
-from gateway.worker_process import WorkerProcess
+from gateway.worker.main import framed, serve
+from gateway.worker.process import WorkerProcess
 from tests.each import each_of
 from tests.gateway.migration.rehearsal.scene import PATIENT, with_subject
 from tests.gateway.pipeline import soap_sender, stu3_sender

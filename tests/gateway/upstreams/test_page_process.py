@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from gateway.upstreams.page_process import PageAnswer, PageProcess, PageQuestion, answered
-from gateway.worker_main import framed, serve
-from gateway.worker_process import ProcessLost
+from gateway.worker.main import framed, serve
+from gateway.worker.process import ProcessLost
 from service_stubs.people import person
 from translators.contract import Refused
 from translators.pit import page_of

@@ -1,6 +1,6 @@
 """A process of its own for work that takes the CPU, so that no sender waits while it has the interpreter.
 
-It gets questions and gives answers: it has no key, no token and no connection, and ends with whoever started it. `worker_main` is
+It gets questions and gives answers: it has no key, no token and no connection, and ends with whoever started it. `main` is
 what it does, and what goes over its pipes.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from gateway.worker_main import LENGTH, Defect, Question, framed
+from gateway.worker.main import LENGTH, Defect, Question, framed
 
 _ENVIRONMENT: Final = ("PYTHON", "LD_", "PATH")
 """What it needs of the environment, which may hold keys."""
@@ -44,7 +44,7 @@ class WorkerProcess(Generic[A]):
     """Starts the process with the first question, and again after it was lost; ends it when none has come for a while."""
 
     def __init__(self, module: str, answer: type[A], idle: float) -> None:
-        """Run `module`, which calls `worker_main.main`; `answer` is what it gives, a struct with a tag. `idle` is in seconds."""
+        """Run `module`, which calls `main.main`; `answer` is what it gives, a struct with a tag. `idle` is in seconds."""
         self._command = (sys.executable, "-P", "-m", module)
         self._decoder = msgspec.msgpack.Decoder[Any](answer | Defect)
         self._idle = idle

@@ -17,8 +17,8 @@ import pytest
 import uvloop
 
 from gateway.pipeline.bodies import BodyAnswer, BodyQuestion
-from gateway.worker_main import framed, plain, serve
-from gateway.worker_process import ProcessDefect, ProcessLost, ProcessNotStarted, ProcessTooSlow, WorkerProcess
+from gateway.worker.main import framed, plain, serve
+from gateway.worker.process import ProcessDefect, ProcessLost, ProcessNotStarted, ProcessTooSlow, WorkerProcess
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -192,7 +192,7 @@ async def test_process_has_nothing_of_the_environment_but_what_it_needs(
 _PARENT = f"""
 import asyncio, os, signal
 from gateway.pipeline.bodies import BodyAnswer, BodyQuestion
-from gateway.worker_process import WorkerProcess
+from gateway.worker.process import WorkerProcess
 
 async def main():
     process = WorkerProcess({MODULE!r}, BodyAnswer, 600.0)
