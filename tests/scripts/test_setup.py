@@ -1,50 +1,24 @@
-"""Set-up of the checkout: exactly the lock, whatever lies there from before, and one line that says what to do.
-
-The projects here are small ones with wheels of their own in a folder, so nothing is fetched from anywhere.
-"""
+"""Set-up of the checkout: what it does with whatever lies there, and one line that says what to do; nothing is installed."""
 
 from __future__ import annotations
 
 import ast
-import base64
 import fcntl
-import hashlib
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.scripts.checkout import ROOT, SCRIPT, Project, one_line, run
+
 if TYPE_CHECKING:
     from types import ModuleType
 
-ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "scripts" / "setup.py"
-PROJECT = """\
-[build-system]
-requires = []
-build-backend = "backend"
-backend-path = ["."]
-"""
-BACKEND = """\
-import zipfile
-from pathlib import Path
-
-def build_editable(folder, settings=None, metadata=None):
-    name = "checkout-1-py3-none-any.whl"
-    with zipfile.ZipFile(Path(folder) / name, "w") as wheel:
-        wheel.writestr("checkout.pth", str(Path.cwd()))
-        wheel.writestr("checkout-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: checkout\\nVersion: 1\\nRequires-Dist: alpha\\n")
-        wheel.writestr("checkout-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
-        wheel.writestr("checkout-1.dist-info/RECORD", "checkout.pth,,\\n")
-    return name
-"""
 OLDER = """\
 import runpy, sys
 sys.version_info = (3, 10, 13, "final", 0)
@@ -57,92 +31,6 @@ importlib.util.find_spec = lambda name: None if name == "ensurepip" else find(na
 sys.argv = [{script!r}, "run"]
 runpy.run_path({script!r}, run_name="__main__")
 """
-
-
-@dataclass(frozen=True)
-class Project:
-    """A checkout with a small lock, of the package alpha, and a big one, with beta too."""
-
-    root: Path
-
-    @property
-    def folder(self) -> Path:
-        return self.root / ".venv"
-
-    @property
-    def stamp(self) -> Path:
-        return self.folder / ".ready"
-
-    def set_up(self, purpose: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run the script of this checkout."""
-        return run(sys.executable, str(self.root / "scripts" / "setup.py"), purpose, wheels=self.root, **environment)
-
-    def does(self, purpose: str) -> bool:
-        """Set up, and say whether anything had to be done."""
-        done = self.set_up(purpose)
-        assert done.returncode == 0, done.stderr
-        return bool(done.stderr)
-
-    def installed(self) -> set[str]:
-        """Return the names of what is installed beside pip."""
-        program = "from importlib.metadata import distributions as d; print(*{each.name for each in d()})"
-        done = run(str(self.folder / "bin" / "python"), "-c", program, wheels=self.root)
-        return set(done.stdout.split()) - {"pip", "setuptools"}
-
-    def lock(self, purpose: str, *packages: str) -> None:
-        """Write a lock of packages, each a name and a version, with their wheels."""
-        lines = [f"{package} \\\n    --hash=sha256:{wheel(self.root, *package.split('=='))}\n" for package in packages]
-        (self.root / "locks" / f"{purpose}.lock").write_text("".join(lines), encoding="utf-8")
-
-
-def run(*command: str, wheels: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command with wheels from a folder alone."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "SETUP_"))}
-    own = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_NO_CACHE_DIR": "1", "PIP_RETRIES": "0"}
-    everything = {**kept, **own, **environment}
-    return subprocess.run(command, capture_output=True, text=True, env=everything, timeout=300, check=False)
-
-
-def wheel(folder: Path, name: str, version: str) -> str:
-    """Write a wheel of a module, the same every time; return its hash."""
-    told = f"{name}-{version}.dist-info"
-    files = {
-        f"{name}.py": "",
-        f"{told}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{told}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    path = folder / f"{name}-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        record = ""
-        for inside, text in files.items():
-            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
-            record += f"{inside},sha256={digest},{len(text)}\n"
-            archive.writestr(zipfile.ZipInfo(inside), text)
-        archive.writestr(zipfile.ZipInfo(f"{told}/RECORD"), f"{record}{told}/RECORD,,\n")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """Make a checkout that nobody has set up."""
-    root = tmp_path / "checkout"
-    for folder in ("scripts", "locks"):
-        (root / folder).mkdir(parents=True)
-    shutil.copy(SCRIPT, root / "scripts")
-    (root / "pyproject.toml").write_text(PROJECT + '[project]\nname = "checkout"\nversion = "1"\n', encoding="utf-8")
-    (root / "backend.py").write_text(BACKEND, encoding="utf-8")
-    made = Project(root)
-    made.lock("run", "alpha==1")
-    made.lock("dev", "alpha==1", "beta==1")
-    return made
-
-
-def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the last line that was said; fails unless the command failed without a traceback."""
-    assert done.returncode == 1, done.stderr
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("set-up: setting up")]
-    assert len(lines) == 1, done.stderr
-    return lines[0]
 
 
 def test_older_python_reads_the_script_and_says_what_is_needed(tmp_path: Path) -> None:
@@ -373,57 +261,3 @@ def test_failure_of_pip_is_told_in_one_line(recorded: Recorded, said: str, advic
     reason = recorded.script._reason("download", said)
     assert advice in reason
     assert "\n" not in reason
-
-
-@pytest.mark.slow
-def test_from_the_small_lock_to_the_big_one_and_back(project: Project) -> None:
-    """The big environment serves both, and what is finished is left alone."""
-    assert project.does("run")
-    assert project.installed() == {"alpha", "checkout"}
-    assert not project.does("run")
-    assert project.does("dev")
-    assert project.installed() == {"alpha", "beta", "checkout"}
-    assert not project.does("run")
-    assert not project.does("dev")
-
-
-@pytest.mark.slow
-def test_set_up_that_failed_says_what_to_do_and_begins_anew(project: Project) -> None:
-    """Once the network is there, it is as if nothing had been."""
-    unreachable = {
-        "PIP_NO_INDEX": "0",
-        "PIP_INDEX_URL": "http://127.0.0.1:9/",
-        "PIP_FIND_LINKS": "",
-        "PIP_RETRIES": "1",
-    }
-    assert "mend the network" in one_line(project.set_up("run", **unreachable))
-    assert not project.stamp.exists()
-    (project.folder / "left").touch()
-    assert project.does("run")
-    assert project.installed() == {"alpha", "checkout"}
-    assert not (project.folder / "left").exists()
-
-
-@pytest.mark.slow
-def test_file_that_is_not_the_locks_is_refused(project: Project) -> None:
-    """Nothing that was exchanged at an index is installed."""
-    with zipfile.ZipFile(project.root / "alpha-1-py3-none-any.whl", "a") as archive:
-        archive.writestr("alpha_too.py", "")
-    assert "not the one of the lock" in one_line(project.set_up("run"))
-
-
-@pytest.mark.slow
-def test_settings_of_whoever_calls_lead_nothing_elsewhere(project: Project, tmp_path: Path) -> None:
-    """Nor does a PYTHONPATH bring something that the lock does not name."""
-    (tmp_path / "pip.py").write_text("raise SystemExit('the wrong pip')", encoding="utf-8")
-    settings = {"PIP_TARGET": str(tmp_path), "PIP_USER": "1", "PIP_NO_BINARY": ":all:", "PYTHONPATH": str(tmp_path)}
-    done = project.set_up("run", **settings)
-    assert done.returncode == 0, done.stderr
-    assert project.installed() == {"alpha", "checkout"}
-
-
-@pytest.mark.slow
-def test_package_that_lacks_what_it_needs_is_found(project: Project) -> None:
-    """A lock that is not complete fails at once, not when the missing module is imported."""
-    project.lock("run", "gamma==1")
-    assert "pip check failed" in one_line(project.set_up("run"))

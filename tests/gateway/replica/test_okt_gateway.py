@@ -16,7 +16,7 @@ from service_stubs.okt import OktStub, message
 from service_stubs.people import number_of
 from service_stubs.pit import PitStub
 from tests.gateway.pipeline.record_system import SCOPES
-from tests.gateway.pipeline.test_retrieval_surfaces import ask, fault_of, get, read, tree_of
+from tests.gateway.pipeline.searching import ask, fault_of, get, read, tree_of
 from tests.gateway.world import NORDFJELL, ROUTES
 from tests.waiting import until
 

@@ -1,26 +1,22 @@
-"""Oversikt, Kommune and Leverandør: in words, narrowed, filtered by links, live, with forms filled in and a file to send."""
+"""Oversikt and Kommune: in words, narrowed, filtered by links, live, with forms filled in."""
 
 from __future__ import annotations
 
 import html
 import json
 import re
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from msgspec import structs
 
 from gateway.admin.bounds import Bounds
 from gateway.admin.municipality_view import CellView
 from gateway.admin.pages.municipalities import CellLine, SenderLine
 from gateway.admin.pages.render import piece
-from gateway.admin.pages.words import RULES, Names, Words
-from gateway.ledger import findings, rehearsals
+from gateway.admin.pages.words import Names, Words
+from gateway.ledger import rehearsals
 from gateway.ledger.database import LedgerUnavailable
-from gateway.ledger.findings import Times
 from gateway.ledger.nodes import Away
 from gateway.migration.standing import Cell, Step
 from gateway.model import Information, Mode
@@ -28,35 +24,21 @@ from gateway.routing.layers import Layer
 from tests.gateway.admin.cutovers.conftest import MONA, PETTER, PLAN, ROOT, World, ask, office, world
 from tests.gateway.admin.pages.cutover_pages import click
 from tests.gateway.admin.shelf import OTHER_PATIENT, PATIENT
-from tests.gateway.admin.test_overview import FINDING, MORE, later, place
+from tests.gateway.admin.test_overview import later, place
 from tests.gateway.migration.cutovers.scene import config_of
 from tests.gateway.office import NORA, NOW
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.gateway.office import Browser, Office
 
-__all__ = ["office", "world"]
+from tests.gateway.admin.pages.overview_pages import links, seen, site
+
+__all__ = ["office", "site", "world"]
 CODES = re.compile(
     r"\b(legacy|rehearse|canary|epj|closed|rehearsing|medication|unclear|quarantined|rolled-back|record-system)\b"
 )
-
-
-@pytest.fixture
-def site(world: World, tmp_path: Path) -> World:
-    """Have vendors, senders and routes in force behind the admin port."""
-    place(world, config_of(tmp_path, more=MORE))
-    return world
-
-
-def seen(page: str) -> str:
-    """Return what a person reads of a page: no tags, no addresses."""
-    return " ".join(html.unescape(re.sub(r"<(script|style)\b.*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL)).split())
-
-
-def links(page: str, path: str) -> list[dict[str, list[str]]]:
-    """Return the parameters of each link to a path."""
-    found = [urlsplit(html.unescape(one)) for one in re.findall(r'href="([^"]+)"', page)]
-    return [parse_qs(one.query) for one in found if one.path == path and one.query]
 
 
 async def test_overview_says_where_everybody_stands_in_words(site: World, vera: Browser) -> None:
@@ -342,75 +324,6 @@ async def test_nobody_sees_another_municipality_or_its_vendors(site: World) -> N
     for path in ("/municipalities/nordfjell", "/vendors/dignio", "/vendors/dignio/file", "/municipalities/nowhere"):
         assert (await mona.get(path)).status == 404
     assert "dignio" not in (await mona.get("/vendors")).text
-
-
-async def found(site: World) -> None:
-    """Have a fault, a loss and a repair in Dignio's messages."""
-    loss = structs.replace(FINDING, kind="loss", rule="loss", place="Bundle.signature", detail="no place for it")
-    repair = structs.replace(FINDING, kind="repair", rule="null-dropped", place="Composition.title", detail="")
-    rows = {one: Times(3, NOW - 60, NOW, f"ref-{one.kind}") for one in (FINDING, loss, repair)}
-    await site.shelf.ledger.store.write(lambda each: findings.add(each, rows))
-
-
-async def test_a_vendors_page_explains_what_was_found(site: World, vera: Browser) -> None:
-    """Grouped, with path, count, first and last seen, one reference, and the rule's page; in both languages."""
-    await found(site)
-    page = await vera.get("/vendors/dignio")
-    text = seen(page.text)
-    for shown in (
-        "Meldingen er ikke gyldig FHIR. Se hva som er galt",
-        "Composition.date",
-        "Flytt opplysningen til et element",
-        "Bundle.signature",
-        "FHIR tillater ikke null der.",
-        "tors. 28. mai kl. 22.25" if "tors." in text else "tor. 28. mai kl. 22.25",
-        "ref-fault",
-        "Start prøvekjøring: medisinering, varsel, tilsyn, måledata og skjemabesvarelse",
-    ):
-        assert shown in text
-    for rule in ("malformed", "loss", "null-dropped"):
-        assert f'href="/rules/{rule}"' in page.text
-    regions = re.findall(r'role="region" aria-label="([^"]*)"', page.text)
-    assert len(regions) == len(set(regions)), "whoever hears the regions cannot tell them apart"
-    assert "FHIR allows no null there." in (await vera.get("/vendors/dignio?lang=en")).text
-
-
-async def test_a_vendors_file_needs_nothing_else_and_has_nothing_of_a_patient(site: World, vera: Browser) -> None:
-    """It opens wherever the vendor gets it: no address of ours, no script; and no more than places, counts and references."""
-    await found(site)
-    page = await vera.get("/vendors/dignio/file")
-    assert page.headers["Content-Disposition"] == 'attachment; filename="dignio-2026-05-28.html"'
-    assert re.findall(r"(?:href|src|action)=|<script|url\(|@import", page.text) == []
-    assert re.findall(r"\d{11}", page.text) == []
-    for shown in ("Composition.date", "ref-loss", "Filen inneholder ingen personopplysninger", "<style>"):
-        assert shown in page.text
-    assert "Petter" not in page.text
-
-
-async def test_every_rule_has_a_page(site: World, vera: Browser) -> None:
-    """With what the vendor does about it; another name has none, and is not repeated."""
-    del site
-    text = seen((await vera.get("/rules/null-dropped")).text)
-    assert "null tatt bort" in text
-    assert "FHIR tillater ikke null der." in text
-    both = seen((await vera.get("/rules/loss")).text)
-    assert "innhold som ikke kan overføres" in both
-    assert (await vera.get("/rules/%3Cscript%3E")).status == 404
-
-
-def test_rules_with_a_page_are_those_of_the_page_about_losses() -> None:
-    """Every repair, and `loss`."""
-    document = Path(__file__).parents[4] / "docs" / "losses.md"
-    table = document.read_text(encoding="utf-8").split("## Rules of repair", 1)[1].split("\n## ", 1)[0]
-    assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", table, re.MULTILINE)) | {"loss"} == set(RULES)
-
-
-async def test_vendors_are_listed_with_how_far_they_have_come(site: World, vera: Browser) -> None:
-    """Of the municipalities that somebody may view."""
-    await found(site)
-    text = seen((await vera.get("/vendors")).text)
-    assert "D 1 0 av 6 3" in text
-    assert "E 1 6 av 6 0" in text
 
 
 async def test_what_never_comes_moves_with_what_is_ready(site: World, tmp_path: Path) -> None:
