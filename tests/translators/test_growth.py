@@ -391,6 +391,7 @@ LONG_VALUES: dict[str, tuple[str, Callable[[int], bytes]]] = {
 """One value, or what stands between, that has many of what is looked for in it, and is none of it in the end."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", LONG_VALUES)
 def test_no_long_value_takes_more_time_than_in_proportion(value: str) -> None:
     """Likewise of a single value, in whose text something is looked for."""
