@@ -64,6 +64,21 @@ async def test_services_that_do_not_answer_are_named(
     assert "<li>Does not answer: one since Thu 28 May at 22:26.</li>" in (await vera.get("/health?lang=en")).text
 
 
+async def test_service_whose_pause_is_over_is_asked_with_the_next_call(
+    shelf: Shelf, vera: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without traffic nobody asks it meanwhile, so there is no time to tell."""
+    found = await shelf.office.port.health.document(viewer())
+    for wait, told in ((31, "spørres igjen om 31 s"), (0, "spørres igjen ved neste kall")):
+        one = {"name": "jft", "kind": "jft", "url": "https://jft.example", "breaker": "open", "wait": wait}
+
+        async def document(_who: object, upstream: dict[str, object] = one) -> dict[str, object]:
+            return {**found, "upstreams": [{**upstream, "refused_for": []}]}
+
+        monkeypatch.setattr(shelf.office.port.health, "document", document)
+        assert told in (await vera.get("/health")).text
+
+
 async def test_reader_of_one_municipality_sees_what_is_of_it(shelf: Shelf, nora: Browser) -> None:
     """What waits elsewhere is not counted."""
     await shelf.quarantined("one", municipality="sorvik")

@@ -30,9 +30,21 @@ async def test_page_says_how_much_there_is_before_anything_is_sent(scene: Scene,
     await scene.delivered()
     await scene.held()
     page = await olga.get(LINK)
-    for shown in ("1 er ikke hentet, og kan sendes tilbake", "1 er ikke levert ennå", "Skriv «havnes» for å bekrefte"):
+    for shown in ("1 er ikke hentet", "1 er ikke levert ennå", "Skriv «havnes» for å bekrefte"):
         assert shown in plain(page), shown
     assert await audited(scene) == []
+
+
+async def test_nothing_is_offered_when_nothing_is_left(scene: Scene, olga: Browser) -> None:
+    """What has gone back stays told; there is no form for it."""
+    await scene.delivered()
+    assert 'action="/returns/new"' in (await olga.get(LINK)).text
+    await send(olga)
+    await ended(scene)
+    page = await olga.get(LINK)
+    for shown in ("1 er sendt tilbake til VKP", "Ingenting av dette kan sendes tilbake."):
+        assert shown in plain(page), shown
+    assert 'action="/returns/new"' not in page.text
 
 
 async def test_it_is_sent_when_somebody_has_confirmed_it_by_name(scene: Scene, olga: Browser) -> None:
