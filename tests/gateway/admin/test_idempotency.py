@@ -73,7 +73,7 @@ class Work:
         self.done += number
         self.written.set()
         await self.after.wait()
-        return web.json_response({"done": self.done}, status=202, headers={"Location": "/x", "ETag": '"1"'})
+        return web.json_response({"done": self.done}, status=202, headers={"Location": "/at/one/place", "ETag": '"1"'})
 
     def handler(self, once: Once = Once.LEDGER, most: int = MOST) -> Handler:
         """Return it as the admin port has it, of a process that knows only the ledger."""
@@ -112,7 +112,7 @@ async def test_answer_is_told_again_for_a_day(work: Work, shelf: Shelf) -> None:
         shelf.office.clock.now += passed
         answer = cast("web.Response", await work.handler()(asking("a")))
         assert (answer.status, answer.text) == (202, f'{{"done": {done}}}')
-        assert (answer.headers["Location"], answer.headers["ETag"]) == ("/x", '"1"')
+        assert (answer.headers["Location"], answer.headers["ETag"]) == ("/at/one/place", '"1"')
 
 
 async def test_oldest_is_forgotten_where_there_are_too_many(work: Work, shelf: Shelf) -> None:
@@ -189,7 +189,7 @@ async def test_what_is_kept_says_nothing_of_who_asked_or_of_what(work: Work, she
     """Keyed hashes and a sealed answer; a ledger that is read by somebody else tells nothing."""
     await work.handler()(asking("about-12834010060", b"12834010060"))
     (row,) = await shelf.ledger.store.read(lambda each: each.execute(select(IDEMPOTENCY)).all())
-    assert all(word not in str(tuple(row)) for word in ("12834010060", "olga", "done", "/x"))
+    assert all(word not in str(tuple(row)) for word in ("12834010060", "olga", "done", "/at/one/place"))
 
 
 async def test_purge_forgets_what_is_older_than_a_day(work: Work, shelf: Shelf) -> None:
